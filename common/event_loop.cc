@@ -1,0 +1,182 @@
+#include "common/event_loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace kiln {
+namespace {
+
+// Events taken from the kernel at once; more are taken in the next turn.
+constexpr int kEventsPerTurn = 256;
+// The bell's event; no watched descriptor has it, for generations begin at 1.
+constexpr uint64_t kBellEvent = 0;
+
+uint64_t EventData(uint32_t generation, int fd) {
+  return uint64_t{generation} << 32 | static_cast<uint32_t>(fd);
+}
+
+void Check(bool holds, const char* what, int fd) {
+  if (holds) return;
+  std::fprintf(stderr, "event loop: %s (descriptor %d): %s\n", what, fd, std::strerror(errno));
+  std::abort();
+}
+
+}  // namespace
+
+EventLoop::EventLoop()
+    : epoll_fd_(epoll_create1(EPOLL_CLOEXEC)), bell_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  Check(epoll_fd_ >= 0, "cannot make an epoll descriptor", epoll_fd_);
+  Check(bell_fd_ >= 0, "cannot make an eventfd", bell_fd_);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kBellEvent;
+  Check(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, bell_fd_, &event) == 0, "cannot watch", bell_fd_);
+}
+
+EventLoop::~EventLoop() {
+  close(bell_fd_);
+  close(epoll_fd_);
+}
+
+void EventLoop::Ring() {
+  const uint64_t one = 1;
+  // It can only fail when the counter is at its top: then the loop is awake anyway.
+  [[maybe_unused]] const ssize_t written = write(bell_fd_, &one, sizeof one);
+}
+
+void EventLoop::Post(Task task) {
+  const bool ring = posted_.With([&](Posted& posted) {
+    posted.tasks.push_back(std::move(task));
+    return std::exchange(posted.sleeping, false);
+  });
+  if (ring) Ring();
+}
+
+void EventLoop::Stop() {
+  const bool ring = posted_.With([](Posted& posted) {
+    posted.stop = true;
+    return std::exchange(posted.sleeping, false);
+  });
+  if (ring) Ring();
+}
+
+void EventLoop::Watch(int fd, Task ready) {
+  const uint32_t generation = next_generation_++;
+  if (next_generation_ == 0) next_generation_ = 1;
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP;
+  event.data.u64 = EventData(generation, fd);
+  Check(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0, "cannot watch", fd);
+  watched_[fd] = Watched{generation, std::make_shared<Task>(std::move(ready))};
+}
+
+void EventLoop::Unwatch(int fd) {
+  if (watched_.erase(fd) == 0) return;
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+}
+
+EventLoop::TimerId EventLoop::At(Time when, Task task) {
+  const TimerId id = next_timer_++;
+  timers_.emplace(std::pair(when, id), std::move(task));
+  timer_times_.emplace(id, when);
+  return id;
+}
+
+void EventLoop::CancelTimer(TimerId id) {
+  const auto found = timer_times_.find(id);
+  if (found == timer_times_.end()) return;
+  timers_.erase({found->second, id});
+  timer_times_.erase(found);
+}
+
+void EventLoop::Run() {
+  while (true) {
+    bool ran = RunReady(BeginWait());
+    ran |= RunPosted();
+    ran |= RunTimers(Clock::now());
+    if (ran && after_turn_) after_turn_();
+    const bool stop =
+        posted_.With([](Posted& posted) { return std::exchange(posted.stop, false); });
+    if (stop) return;
+  }
+}
+
+int EventLoop::BeginWait() {
+  const int timeout_ms = WaitMilliseconds(Clock::now());
+  return posted_.With([&](Posted& posted) {
+    if (timeout_ms == 0 || posted.stop || !posted.tasks.empty()) return 0;
+    posted.sleeping = true;
+    return timeout_ms;
+  });
+}
+
+int EventLoop::WaitMilliseconds(Time now) const {
+  if (timers_.empty() || timers_.begin()->first.first == kNever) return -1;
+  const Time due = timers_.begin()->first.first;
+  if (due <= now) return 0;
+  // Rounded up, or the loop would spin through the last millisecond; at most a minute, so that any
+  // duration fits.
+  const auto wait = std::min<Duration>(due - now, std::chrono::minutes(1));
+  return static_cast<int>(std::chrono::ceil<milliseconds>(wait).count());
+}
+
+bool EventLoop::RunReady(int timeout_ms) {
+  std::array<epoll_event, kEventsPerTurn> events;
+  const int count = epoll_wait(epoll_fd_, events.data(), kEventsPerTurn, timeout_ms);
+  Check(count >= 0 || errno == EINTR, "cannot wait", epoll_fd_);
+  bool ran = false;
+  for (int i = 0; i < count; ++i) {
+    const uint64_t data = events[i].data.u64;
+    if (data == kBellEvent) {
+      uint64_t rings;
+      [[maybe_unused]] const ssize_t got = read(bell_fd_, &rings, sizeof rings);
+      continue;
+    }
+    const auto found = watched_.find(static_cast<int>(data & 0xffffffff));
+    if (found == watched_.end() || found->second.generation != data >> 32) continue;
+    const std::shared_ptr<Task> ready = found->second.ready;
+    (*ready)();
+    ran = true;
+  }
+  return ran;
+}
+
+bool EventLoop::RunPosted() {
+  std::vector<Task> tasks = posted_.With([](Posted& posted) {
+    posted.sleeping = false;
+    return std::exchange(posted.tasks, {});
+  });
+  for (Task& task : tasks) {
+    task();
+    task = nullptr;  // what it holds goes as soon as it has run
+  }
+  return !tasks.empty();
+}
+
+bool EventLoop::RunTimers(Time now) {
+  const TimerId begun_before = next_timer_;
+  bool ran = false;
+  for (auto it = timers_.begin(); it != timers_.end() && it->first.first <= now;) {
+    if (it->first.second >= begun_before) {
+      ++it;
+      continue;
+    }
+    const Task task = std::move(it->second);
+    timer_times_.erase(it->first.second);
+    timers_.erase(it);
+    task();
+    ran = true;
+    it = timers_.begin();  // the task may have added or removed any
+  }
+  return ran;
+}
+
+}  // namespace kiln

@@ -1,0 +1,91 @@
+// The head's loop: one thread that owns all state; everything else posts to it.
+//
+// A turn: wait for descriptors, timers or posts; run what is due; then run the `after_turn` hook,
+// which carries out decisions and flushes what the turn produced, so that work batches by itself.
+// Of posts and timers a turn runs those that were there when it began, so none can starve the rest.
+//
+// Thread: Post and Stop from any; all else from the loop's own thread, or before Run.
+// Owner:  main.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/guarded.h"
+
+namespace kiln {
+
+class EventLoop {
+ public:
+  using Task = std::function<void()>;
+  using TimerId = uint64_t;  // 0 is no timer
+
+  // Requires: the process may open two descriptors more (checked).
+  EventLoop();
+  // What was posted, watched or timed and has not run is dropped.
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Runs `task` on the loop, in the order posted. Costs a system call only when the loop sleeps.
+  void Post(Task task);
+  // Ends Run after the current turn; called before Run, after the first one.
+  void Stop();
+
+  // Calls `ready` whenever `fd` is readable or hung up, until Unwatch. Level-triggered.
+  // Requires: fd is open, can be polled, and is not watched yet (checked).
+  void Watch(int fd, Task ready);
+  // Safe for a descriptor that is not watched, and from inside its own callback. Call it before
+  // closing the descriptor.
+  void Unwatch(int fd);
+
+  // Calls `task` once, not before `when`; up to a millisecond later on an idle loop.
+  TimerId At(Time when, Task task);
+  // Safe for a timer that has fired.
+  void CancelTimer(TimerId id);
+
+  // Called at the end of each turn in which anything ran.
+  void set_after_turn(Task after_turn) { after_turn_ = std::move(after_turn); }
+
+  // Runs turns until Stop.
+  void Run();
+
+ private:
+  struct Posted {
+    std::vector<Task> tasks;
+    bool sleeping = false;  // the loop waits, or is about to: a post must ring
+    bool stop = false;
+  };
+  struct Watched {
+    // Tells a descriptor from an earlier one of the same number, whose event may still be in hand.
+    uint32_t generation;
+    std::shared_ptr<Task> ready;  // shared: it may unwatch itself while it runs
+  };
+
+  void Ring();
+  // Returns: how long the turn may wait; afterwards posts ring if that is not 0.
+  int BeginWait();
+  int WaitMilliseconds(Time now) const;
+  // Each returns whether anything ran.
+  bool RunPosted();
+  bool RunTimers(Time now);
+  bool RunReady(int timeout_ms);
+
+  int epoll_fd_;
+  int bell_fd_;  // eventfd
+  Guarded<Posted> posted_;
+  std::unordered_map<int, Watched> watched_;         // by descriptor
+  std::map<std::pair<Time, TimerId>, Task> timers_;  // by time, then by age
+  std::unordered_map<TimerId, Time> timer_times_;    // of those in timers_
+  TimerId next_timer_ = 1;
+  uint32_t next_generation_ = 1;
+  Task after_turn_;
+};
+
+}  // namespace kiln
