@@ -1,0 +1,85 @@
+#include "daemon/core/class_table.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string>
+
+#include "common/limits.h"
+
+namespace kiln::core {
+namespace {
+
+// Weight of the newest run time: a class that turns slow is known after a handful of tasks.
+constexpr double kNewestWeight = 0.25;
+
+Status Invalid(const TaskClass& task_class, const std::string& what) {
+  return Status(Code::kInvalidArgument, "task class '" + task_class.name + "': " + what);
+}
+
+bool AnyNegative(const Resources& resources) {
+  if (resources.num_cpus() < 0 || resources.memory_bytes() < 0) return true;
+  return std::any_of(resources.custom().begin(), resources.custom().end(),
+                     [](const auto& entry) { return entry.second < 0; });
+}
+
+Status Check(const TaskClass& task_class) {
+  if (task_class.name.empty()) return Invalid(task_class, "has no name");
+  if (task_class.function.empty()) return Invalid(task_class, "names no function");
+  if (task_class.num_returns < 1 || task_class.num_returns > limits::kMaxReturns) {
+    return Invalid(task_class, "num_returns is " + std::to_string(task_class.num_returns) +
+                                   ", must be 1 to " + std::to_string(limits::kMaxReturns));
+  }
+  if (task_class.max_retries < -1) {
+    return Invalid(task_class, "max_retries is " + std::to_string(task_class.max_retries) +
+                                   ", must be -1 (without end) or more");
+  }
+  if (task_class.timeout < Duration{0}) return Invalid(task_class, "timeout is negative");
+  if (AnyNegative(task_class.resources)) {
+    return Invalid(task_class, "an amount of resources is negative or not a number");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ClassId> ClassTable::Intern(TaskClass task_class) {
+  if (auto known = by_class_.find(task_class); known != by_class_.end()) return known->second;
+  if (Status status = Check(task_class); !status.ok()) return status;
+  const auto id = static_cast<ClassId>(classes_.size());
+  const ShapeId shape = InternShape(task_class);
+  by_class_.emplace(task_class, id);
+  classes_.push_back(Record{std::move(task_class), shape});
+  return id;
+}
+
+ShapeId ClassTable::InternShape(const TaskClass& task_class) {
+  const ProgramId program = task_class.library.empty() ? task_class.program : kLibraryHost;
+  const Resources& resources = task_class.resources;
+  const auto next = static_cast<ShapeId>(shapes_.size());
+  auto [entry, fresh] = by_shape_.emplace(std::pair{program, resources}, next);
+  if (fresh) {
+    const int64_t cpu_units = std::llround(resources.num_cpus() * Resources::kUnit);
+    shapes_.push_back(Shape{program, resources, cpu_units});
+  }
+  return entry->second;
+}
+
+void ClassTable::NoteRunTime(ClassId id, microseconds run_time) {
+  double& mean = classes_[id].mean_run_us;
+  const double newest = std::max<double>(0, static_cast<double>(run_time.count()));
+  mean = mean < 0 ? newest : mean + kNewestWeight * (newest - mean);
+}
+
+uint32_t ClassTable::PipelineDepth(ClassId id) const {
+  const Record& record = classes_[id];
+  if (record.mean_run_us < 0) return 1;
+  if (record.task_class.max_retries == 0 || record.task_class.timeout > Duration{0}) return 1;
+  constexpr double kWorkUs =
+      std::chrono::duration<double, std::micro>(limits::kPipelineWork).count();
+  const double ahead = kWorkUs / std::max(record.mean_run_us, 1.0);
+  if (ahead >= limits::kMaxPipelined) return limits::kMaxPipelined;
+  return 1 + static_cast<uint32_t>(ahead);
+}
+
+}  // namespace kiln::core

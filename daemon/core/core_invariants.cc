@@ -1,0 +1,291 @@
+// What must hold between events, checked from scratch. For tests.
+#include <map>
+#include <string>
+#include <utility>
+
+#include "common/limits.h"
+#include "daemon/core/core_state.h"
+
+namespace kiln::core {
+namespace {
+
+std::string Of(const char* what, uint64_t id) { return std::string(what) + " " + FormatRef(id); }
+
+// A session's counts, from scratch.
+struct SessionSums {
+  uint64_t tasks = 0, rooted = 0;
+  int64_t cpu_units = 0;
+};
+
+}  // namespace
+
+// Each part returns the first thing that does not hold, empty if all does.
+struct Core::Invariants {
+  const Core::State& state;
+
+  std::string Tasks() const;
+  std::string TaskOf(const Task& task) const;
+  std::string Lines() const;
+  std::string Workers() const;
+  std::string StackOf(const Worker& worker) const;
+  std::string Resources() const;
+  std::string Sessions() const;
+  std::string Objects() const;
+  std::string Timers() const;
+};
+
+std::string Core::CheckInvariants() const {
+  const Invariants check{*state_};
+  for (std::string broken : {check.Tasks(), check.Lines(), check.Workers(), check.Resources(),
+                             check.Sessions(), check.Objects(), check.Timers()}) {
+    if (!broken.empty()) return broken;
+  }
+  return {};
+}
+
+std::string Core::Invariants::Tasks() const {
+  std::string broken;
+  uint64_t bytes = 0;
+  std::map<TaskState, uint64_t> counts;
+  state.tasks.ForEach([&](const Task& task) {
+    bytes += task.args.size();
+    ++counts[task.state];
+    if (broken.empty()) broken = TaskOf(task);
+  });
+  if (!broken.empty()) return broken;
+  if (bytes != state.queued_bytes) return "queued_bytes is not the sum over all tasks";
+  for (TaskState at : {TaskState::kWaiting, TaskState::kReady, TaskState::kAssigned,
+                       TaskState::kBlocked}) {
+    if (counts[at] != state.tasks.in_state(at)) {
+      return "wrong count of tasks in state " + std::string(Name(at));
+    }
+  }
+  return {};
+}
+
+std::string Core::Invariants::TaskOf(const Task& task) const {
+  if (task.state >= TaskState::kFinished) return Of("ended and still there: task", task.id);
+  const bool on_worker = task.state == TaskState::kAssigned || task.state == TaskState::kBlocked;
+  if (on_worker != (task.worker != nullptr)) return Of("worker does not fit state: task", task.id);
+  if (!on_worker && task.cancel_asked) return Of("cancelled and still queued: task", task.id);
+  if (!on_worker && task.has_deadline) return Of("queued with a deadline: task", task.id);
+  if (task.has_deadline != state.deadlines.contains(task.id)) {
+    return Of("deadline flag is wrong: task", task.id);
+  }
+  if (state.sessions.Find(task.session) == nullptr || state.sessions.Find(task.root) == nullptr) {
+    return Of("session is gone: task", task.id);
+  }
+  uint32_t unsealed = 0;
+  if (task.arguments) {
+    for (uint32_t i = 0; i < task.arguments->refs; ++i) {
+      const Object* object = state.objects.Find(task.arguments->ids[i]);
+      if (object == nullptr) return Of("argument is gone: task", task.id);
+      unsealed += object->state != ObjectState::kSealed;
+    }
+    if (task.state == TaskState::kWaiting && unsealed != task.arguments->unsealed) {
+      return Of("wrong count of unsealed arguments: task", task.id);
+    }
+  }
+  if ((task.state == TaskState::kWaiting) != (unsealed > 0)) {
+    return Of("state does not fit its arguments: task", task.id);
+  }
+  for (uint32_t i = 0; i < state.classes.Get(task.task_class).num_returns; ++i) {
+    const Object* result = state.objects.Find(task.id + i);
+    if (result == nullptr || result->state != ObjectState::kPending || result->task() != task.id) {
+      return Of("result is not pending: task", task.id);
+    }
+  }
+  return {};
+}
+
+std::string Core::Invariants::Lines() const {
+  size_t ready = 0;
+  for (const auto& [key, line] : state.ready.lines()) {
+    size_t size = line.late.size();
+    uint64_t before = 0;
+    for (const Task* task = line.first; task; task = task->line_next) {
+      ++size;
+      if (task->sequence <= before) return Of("line out of order at task", task->id);
+      if (task->state != TaskState::kReady) return Of("in a line and not ready: task", task->id);
+      if (state.classes.ShapeOf(task->task_class) != line.shape || task->root != line.root) {
+        return Of("in a foreign line: task", task->id);
+      }
+      before = task->sequence;
+    }
+    if (size != line.size || size == 0) return "wrong length of a line";
+    ready += size;
+  }
+  if (ready != state.ready.size()) return "wrong length of the ready queue";
+  if (ready != state.tasks.in_state(TaskState::kReady)) return "a ready task is in no line";
+  return {};
+}
+
+std::string Core::Invariants::Workers() const {
+  if (state.workers.alive() > state.options.max_workers) return "more workers than the cap";
+  std::map<WorkerState, int> counts;
+  size_t assigned = 0;
+  for (const auto& [id, worker] : state.workers.all()) {
+    ++counts[worker.state];
+    assigned += worker.assigned;
+    if (std::string broken = StackOf(worker); !broken.empty()) return broken;
+  }
+  const uint64_t on_workers = state.tasks.in_state(TaskState::kAssigned) +
+                              state.tasks.in_state(TaskState::kBlocked);
+  if (assigned != on_workers) return "an assigned task is on no worker";
+  for (const auto& [at, count] : counts) {
+    if (count != state.workers.in_state(at)) return "wrong count of workers in a state";
+  }
+  for (const auto& [id, program] : state.workers.programs()) {
+    int idle = 0, starting = 0, leaving = 0;
+    for (const Worker* worker : program.workers) {
+      idle += worker->state == WorkerState::kIdle;
+      starting += worker->state == WorkerState::kStarting;
+      leaving += worker->state == WorkerState::kLeaving;
+    }
+    if (idle != static_cast<int>(program.idle.size()) || starting != program.starting ||
+        leaving != program.leaving) {
+      return "wrong counts of workers of program " + std::to_string(id);
+    }
+  }
+  return {};
+}
+
+std::string Core::Invariants::StackOf(const Worker& worker) const {
+  const std::string name = "worker " + std::to_string(worker.id) + " ";
+  uint32_t assigned = 0, recalled = 0;
+  for (const Frame& frame : worker.stack) {
+    if (frame.tasks.empty()) return name + "has an empty frame";
+    for (const Task* task : frame.tasks) {
+      ++assigned;
+      recalled += task->recalled;
+      if (task->worker != &worker) return name + "has a task that says otherwise";
+      const bool blocked = frame.block != nullptr && task == frame.tasks.front();
+      if (blocked != (task->state == TaskState::kBlocked)) return name + "has a wrong task state";
+      if (task->task_class != frame.tasks.front()->task_class) return name + "mixes classes";
+    }
+    if (frame.holds_resources == (frame.block != nullptr)) return name + "holds wrong resources";
+  }
+  if (assigned != worker.assigned || recalled != worker.recalled) return name + "counts wrongly";
+  if (worker.stack.size() > limits::kMaxNestedDepth) return name + "is too deep";
+  if (worker.blocked() && worker.stack.back().block->needed == 0) return name + "should resume";
+  if (worker.state == WorkerState::kLeaving) return {};
+  const WorkerState expected = worker.session == 0    ? WorkerState::kStarting
+                               : worker.stack.empty() ? WorkerState::kIdle
+                               : worker.blocked()     ? WorkerState::kBlocked
+                                                      : WorkerState::kBusy;
+  return expected == worker.state ? "" : name + "is in a wrong state";
+}
+
+std::string Core::Invariants::Resources() const {
+  core::Resources free = state.options.total;
+  free.Subtract(state.jobs.held());
+  for (const auto& [id, worker] : state.workers.all()) {
+    for (const Frame& frame : worker.stack) {
+      if (!frame.holds_resources) continue;
+      free.Subtract(state.classes.ShapeOfClass(frame.tasks.front()->task_class).resources);
+    }
+  }
+  // Compared by difference: one side may know a custom resource by name with nothing of it.
+  core::Resources difference = free;
+  difference.Subtract(state.free);
+  if (difference.num_cpus() != 0 || difference.memory_bytes() != 0) {
+    return "free resources are not the total minus what is held";
+  }
+  for (const auto& [name, units] : difference.custom()) {
+    if (units != 0) return "free " + name + " is not the total minus what is held";
+  }
+  return {};
+}
+
+std::string Core::Invariants::Sessions() const {
+  std::map<SessionNumber, SessionSums> sums;
+  std::map<ProgramId, uint64_t> programs;
+  state.tasks.ForEach([&](const Task& task) {
+    ++sums[task.session].tasks;
+    ++sums[task.root].rooted;
+    ++programs[state.classes.ShapeOfClass(task.task_class).program];
+  });
+  for (const auto& [id, worker] : state.workers.all()) {
+    for (const Frame& frame : worker.stack) {
+      const Task& task = *frame.tasks.front();
+      if (!frame.holds_resources) continue;
+      sums[task.root].cpu_units += state.classes.ShapeOfClass(task.task_class).cpu_units;
+    }
+  }
+  for (const auto& [number, session] : state.sessions.all()) {
+    const std::string name = "session " + std::to_string(number) + " ";
+    const SessionSums& expected = sums[number];
+    if (session.tasks != expected.tasks) return name + "has a wrong count of tasks";
+    if (session.rooted != expected.rooted) return name + "is root of a wrong count of tasks";
+    if (session.cpu_units != expected.cpu_units) return name + "has a wrong count of CPUs";
+    uint64_t listed = 0;
+    for (const Task* task = session.first_task; task; task = task->session_next) {
+      if (task->session != number) return name + "lists a foreign task";
+      ++listed;
+    }
+    if (listed != session.tasks) return name + "lists a wrong number of tasks";
+    const bool needed = session.open || session.tasks > 0 || session.rooted > 0;
+    if (!needed) return name + "is closed and still there";
+    if (!session.open && !session.references.empty()) return name + "is closed and holds objects";
+  }
+  for (const auto& [id, program] : state.workers.programs()) {
+    if (program.tasks != programs[id]) return "wrong count of tasks of a program";
+  }
+  return {};
+}
+
+std::string Core::Invariants::Objects() const {
+  std::map<ObjectId, std::pair<uint64_t, uint64_t>> expected;  // references, pins
+  std::map<ObjectId, SessionNumber> created;
+  for (const auto& [number, session] : state.sessions.all()) {
+    uint64_t references = 0;
+    session.references.ForEach([&](const Reference& held) {
+      expected[held.id].first += held.count;
+      references += held.count;
+    });
+    if (references != session.reference_count) return "wrong sum of a session's references";
+    for (ObjectId id : session.created) created[id] = session.number;
+  }
+  state.tasks.ForEach([&](const Task& task) {
+    if (!task.arguments) return;
+    for (ObjectId id : task.arguments->ids) ++expected[id].second;
+  });
+  state.objects.ForEach([&](const Object& object) {
+    if (!object.content) return;
+    for (ObjectId id : object.content->contained) ++expected[id].second;
+  });
+  std::string broken;
+  state.objects.ForEach([&](const Object& object) {
+    const auto& [references, pins] = expected[object.id];
+    if (object.references != references) broken = Of("wrong count of references on", object.id);
+    if (object.pins != pins) broken = Of("wrong count of pins on", object.id);
+    const bool pending = object.state == ObjectState::kPending;
+    if (pending != (object.content == nullptr)) broken = Of("content does not fit", object.id);
+    if (pending && !state.tasks.Find(object.task())) broken = Of("nobody makes", object.id);
+    const bool sealed = object.state == ObjectState::kSealed;
+    if (sealed && object.interest) broken = Of("sealed and awaited:", object.id);
+    if (sealed && object.unwanted() && !object.kept) broken = Of("unwanted and kept:", object.id);
+    if ((object.state == ObjectState::kCreated) != created.contains(object.id)) {
+      broken = Of("nobody writes", object.id);
+    }
+  });
+  for (const auto& [id, counts] : expected) {
+    if (state.objects.Find(id) == nullptr) return Of("referred to and gone:", id);
+  }
+  return broken;
+}
+
+std::string Core::Invariants::Timers() const {
+  for (const auto& [id, due] : state.deadlines) {
+    if (state.tasks.Find(id) == nullptr) return Of("deadline of a gone task", id);
+  }
+  for (const auto& [id, due] : state.expiries) {
+    if (state.sessions.Find(kHeadSession)->references.Find(id) == nullptr) {
+      return Of("time to live without a reference:", id);
+    }
+  }
+  if (!state.failing.empty() || !state.unwanted.empty()) return "notes are left over";
+  return {};
+}
+
+}  // namespace kiln::core

@@ -1,0 +1,137 @@
+// Blocked workers run what they wait for, on the stack of the task that waits.
+//
+// A task is nested on a worker only if the worker's innermost task waits for it, directly or
+// through others. So whoever is below on a stack depends on all above it, and no circle can arise
+// that is not in the user's program already.
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "common/limits.h"
+#include "daemon/core/core_state.h"
+
+namespace kiln::core {
+namespace {
+
+// A list of objects of which the walk has seen those before `next`.
+struct Branch {
+  const std::vector<ObjectId>* ids;
+  size_t next;
+  size_t end;
+};
+
+}  // namespace
+
+bool Core::State::MayRun(const Task& task, const Worker& worker, Where where) const {
+  const Shape& shape = classes.ShapeOfClass(task.task_class);
+  if (where == Where::kNested && shape.program != worker.program) return false;
+  return shape.resources.FitsIn(free);
+}
+
+// Requires: the worker is blocked.
+// Returns:  the first ready task that may run there (or anywhere) among those its innermost task
+//           waits for, in the order of the waits, depth first; null if there is none within `limit`
+//           steps.
+Task* Core::State::FindAwaited(const Worker& worker, Where where, size_t limit) {
+  Block& innermost = *worker.stack.back().block;
+  const auto is_sealed = [this](ObjectId id) {
+    const Object* object = objects.Find(id);
+    return object == nullptr || object->state == ObjectState::kSealed;
+  };
+  while (innermost.first_unsealed < innermost.ids.size() &&
+         is_sealed(innermost.ids[innermost.first_unsealed])) {
+    ++innermost.first_unsealed;
+  }
+  std::vector<Branch> branches = {
+      {&innermost.ids, innermost.first_unsealed, innermost.ids.size()}};
+  std::unordered_set<TaskId> seen;
+  size_t steps = 0;
+  while (!branches.empty()) {
+    Branch& branch = branches.back();
+    if (branch.next == branch.end) {
+      branches.pop_back();
+      continue;
+    }
+    if (++steps > limit) return nullptr;
+    const Object* object = objects.Find((*branch.ids)[branch.next++]);
+    if (object == nullptr || object->state != ObjectState::kPending) continue;
+    Task* task = tasks.Find(object->task());
+    if (task == nullptr || !seen.insert(task->id).second) continue;
+    if (task->state == TaskState::kReady && MayRun(*task, worker, where)) return task;
+    if (task->state == TaskState::kWaiting) {
+      branches.push_back({&task->arguments->ids, 0, task->arguments->refs});
+    } else if (task->state == TaskState::kBlocked) {
+      for (const Frame& frame : task->worker->stack) {
+        if (frame.tasks.front() != task) continue;
+        branches.push_back({&frame.block->ids, frame.block->first_unsealed,
+                            frame.block->ids.size()});
+      }
+    }
+  }
+  return nullptr;
+}
+
+// Nests one task. `stuck`: nothing else goes on, so search in full and nest under waits too.
+// Returns: false if none can be nested.
+bool Core::State::RunNested(bool stuck) {
+  if (ready.empty() || workers.in_state(WorkerState::kBlocked) == 0) return false;
+  const auto& lines = ready.lines();
+  const bool any_fits = std::any_of(lines.begin(), lines.end(), [this](const auto& entry) {
+    return classes.GetShape(entry.second.shape).resources.FitsIn(free);
+  });
+  if (!any_fits) return false;
+  std::vector<Worker*> blocked;
+  for (auto& [id, worker] : workers.all()) {
+    if (worker.state != WorkerState::kBlocked) continue;
+    if (worker.stack.size() >= limits::kMaxNestedDepth) continue;
+    // A wait goes on with the first answer: what it starts here would hold that up. Another
+    // process is better while there may be one.
+    const bool any = worker.stack.back().block->any;
+    if (any && !stuck && CanStart(workers.ProgramOf(worker.program))) continue;
+    blocked.push_back(&worker);
+  }
+  std::stable_sort(blocked.begin(), blocked.end(), [](const Worker* a, const Worker* b) {
+    return a->stack.size() < b->stack.size();
+  });
+  for (Worker* worker : blocked) {
+    Task* task = FindAwaited(*worker, Where::kNested, stuck ? SIZE_MAX : limits::kMaxAwaitedWalk);
+    if (task == nullptr) continue;
+    Assign(*task, *worker, Place::kNested);
+    return true;
+  }
+  return false;
+}
+
+// True if tasks are ready, workers are blocked, and nothing is under way that could change either.
+bool Core::State::IsStuck() const {
+  return !ready.empty() && workers.in_state(WorkerState::kBlocked) > 0 &&
+         workers.in_state(WorkerState::kBusy) == 0 &&
+         workers.in_state(WorkerState::kStarting) == 0 &&
+         workers.in_state(WorkerState::kLeaving) == 0;
+}
+
+// Fails a task that is waited for, when no process that is there can run it (it would be nested too deep,
+// or needs another program) and none can be started for it. Waiting on would be for ever.
+// Requires: IsStuck, and nothing can be nested.
+// Returns:  false if there is none.
+bool Core::State::FailUnreachable() {
+  for (auto& [id, worker] : workers.all()) {
+    if (worker.state != WorkerState::kBlocked) continue;
+    Task* task = FindAwaited(worker, Where::kAnywhere, SIZE_MAX);
+    if (task == nullptr) continue;
+    const ProgramId program = classes.ShapeOfClass(task->task_class).program;
+    if (workers.alive() < CapFor(program) || FindSpare(program)) continue;
+    const std::string why =
+        program == worker.program
+            ? "it would be nested more than " + std::to_string(limits::kMaxNestedDepth) +
+                  " tasks deep"
+            : "it needs a worker of another program";
+    FailTask(*task, MakeError(*task, ErrorKind::kResourceExhausted,
+                              "all " + std::to_string(workers.alive()) +
+                                  " workers are blocked and none can run this task: " + why));
+    return true;
+  }
+  return false;
+}
+
+}  // namespace kiln::core

@@ -1,0 +1,171 @@
+// Tasks on workers: given, taken off, blocked, resumed.
+#include <algorithm>
+#include <utility>
+
+#include "common/limits.h"
+#include "daemon/core/core_state.h"
+
+namespace kiln::core {
+
+void Core::OnUnblocked(SessionNumber session, TaskId blocked_task, Time now) {
+  State& state = *state_;
+  state.Begin(now);
+  Task* task = state.tasks.Find(blocked_task);
+  if (task && task->worker && task->worker->session == session) {
+    for (Frame& frame : task->worker->stack) {
+      if (frame.tasks.front() == task && frame.block) frame.block->needed = 0;
+    }
+    state.ResumeInnermost(*task->worker);
+  }
+  state.Finish();
+}
+
+// Requires: the task is ready.
+void Core::State::Assign(Task& task, Worker& worker, Place place) {
+  ready.Remove(task, classes.Get(task.task_class).priority, classes.ShapeOf(task.task_class));
+  tasks.Move(task, TaskState::kAssigned);
+  sessions.Find(task.root)->last_served = ++last_served;
+  task.worker = &worker;
+  ++worker.assigned;
+  if (place == Place::kBehind) {
+    worker.stack.back().tasks.push_back(&task);
+    if (!worker.recall_timer) {
+      worker.recall_timer = true;
+      timers.Add({worker.progress + limits::kRecallAfter, TimerKind::kRecall, worker.id});
+    }
+  } else {
+    worker.stack.emplace_back().tasks.push_back(&task);
+    worker.progress = now;
+    TakeResources(task);
+    SetTimeout(task);
+  }
+  UpdateState(worker);
+  Decide(RunTask{worker.id, task.id, place == Place::kNested});
+}
+
+// Requires: a worker has the task.
+void Core::State::TakeOff(Task& task) {
+  Worker& worker = *std::exchange(task.worker, nullptr);
+  --worker.assigned;
+  if (task.recalled) --worker.recalled;
+  task.recalled = false;
+  for (size_t depth = worker.stack.size(); depth-- > 0;) {
+    Frame& frame = worker.stack[depth];
+    auto at = std::find(frame.tasks.begin(), frame.tasks.end(), &task);
+    if (at == frame.tasks.end()) continue;
+    const bool begun = at == frame.tasks.begin();
+    if (begun && frame.holds_resources) GiveResources(task);
+    frame.tasks.erase(at);
+    if (!begun) break;
+    frame.block.reset();
+    if (frame.tasks.empty()) {
+      worker.stack.erase(worker.stack.begin() + static_cast<std::ptrdiff_t>(depth));
+      break;
+    }
+    // The next one takes over the slot: same class, same resources.
+    Task& next = *frame.tasks.front();
+    frame.holds_resources = true;
+    TakeResources(next);
+    if (next.kill_asked) SetKill(next);  // it was not begun when the kill was asked for
+    break;
+  }
+  ResumeInnermost(worker);
+}
+
+void Core::State::TakeResources(const Task& task) {
+  const Shape& shape = classes.ShapeOfClass(task.task_class);
+  free.Subtract(shape.resources);
+  sessions.Find(task.root)->cpu_units += shape.cpu_units;
+}
+
+void Core::State::GiveResources(const Task& task) {
+  const Shape& shape = classes.ShapeOfClass(task.task_class);
+  free.Add(shape.resources);
+  sessions.Find(task.root)->cpu_units -= shape.cpu_units;
+}
+
+// Returns: the task if it is the innermost one of this session's worker, else null.
+Task* Core::State::FindInnermost(SessionNumber session, TaskId id) {
+  Task* task = tasks.Find(id);
+  if (task == nullptr || task->worker == nullptr || task->worker->session != session) {
+    return nullptr;
+  }
+  return task->worker->stack.back().tasks.front() == task ? task : nullptr;
+}
+
+// Requires: the task is innermost.
+void Core::State::BlockTask(Task& task, Block block) {
+  Worker& worker = *task.worker;
+  Frame& frame = worker.stack.back();
+  frame.block = std::make_unique<Block>(std::move(block));
+  if (task.state == TaskState::kBlocked) return;  // asks for something else now
+  tasks.Move(task, TaskState::kBlocked);
+  frame.holds_resources = false;
+  GiveResources(task);
+  UpdateState(worker);
+}
+
+void Core::State::CountDelivery(const Waiter& waiter) {
+  if (waiter.block == 0) return;
+  Task* task = tasks.Find(waiter.blocked_task);
+  if (task == nullptr || task->worker == nullptr) return;
+  Worker& worker = *task->worker;
+  for (size_t depth = worker.stack.size(); depth-- > 0;) {
+    Block* block = worker.stack[depth].block.get();
+    if (block == nullptr || block->number != waiter.block) continue;
+    if (block->needed > 0) --block->needed;
+    if (block->needed == 0) ResumeInnermost(worker);
+    return;
+  }
+}
+
+// Lets the innermost task go on if it has what it waited for.
+void Core::State::ResumeInnermost(Worker& worker) {
+  if (worker.blocked() && worker.stack.back().block->needed == 0) {
+    Frame& frame = worker.stack.back();
+    frame.block.reset();
+    frame.holds_resources = true;
+    Task& task = *frame.tasks.front();
+    TakeResources(task);  // at once, even if that overdraws: it is in the middle of its work
+    tasks.Move(task, TaskState::kAssigned);
+    worker.progress = now;
+  }
+  UpdateState(worker);
+}
+
+void Core::State::UpdateState(Worker& worker) {
+  if (worker.state == WorkerState::kLeaving) return;
+  const WorkerState state = worker.stack.empty() ? WorkerState::kIdle
+                            : worker.blocked()   ? WorkerState::kBlocked
+                                                 : WorkerState::kBusy;
+  workers.Move(worker, state, now);
+}
+
+// Asks the worker for the tasks behind the first `kept` of its innermost frame.
+void Core::State::Recall(Worker& worker, size_t kept) {
+  Frame& frame = worker.stack.back();
+  RecallTasks recall{worker.id, {}};
+  for (size_t i = kept; i < frame.tasks.size(); ++i) {
+    Task& task = *frame.tasks[i];
+    if (task.recalled) continue;
+    task.recalled = true;
+    ++worker.recalled;
+    recall.tasks.push_back(task.id);
+  }
+  if (!recall.tasks.empty()) Decide(std::move(recall));
+}
+
+void Core::State::OnRecallDue(Worker& worker) {
+  worker.recall_timer = false;
+  if (worker.stack.empty() || worker.stack.back().tasks.size() < 2) return;
+  if (worker.blocked()) return;  // it returns them by itself
+  const Time due = worker.progress + limits::kRecallAfter;
+  if (due <= now) {
+    Recall(worker, 1);
+  } else {
+    worker.recall_timer = true;
+    timers.Add({due, TimerKind::kRecall, worker.id});
+  }
+}
+
+}  // namespace kiln::core

@@ -1,0 +1,187 @@
+// What Core is made of. Each core_*.cc carries out one family of events.
+//
+// An event is: Begin, its own steps, Finish. Steps that could recurse (an error that runs down a
+// chain of tasks, a value whose end frees the values in it) only note what is to be done; Finish
+// works the notes off, then dispatches.
+//
+// Thread: head loop only.
+// Owner:  Core.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "daemon/core/class_table.h"
+#include "daemon/core/core.h"
+#include "daemon/core/job_queue.h"
+#include "daemon/core/object_table.h"
+#include "daemon/core/ready_queue.h"
+#include "daemon/core/session_table.h"
+#include "daemon/core/task_table.h"
+#include "daemon/core/timer_queue.h"
+#include "daemon/core/worker_pool.h"
+
+namespace kiln::core {
+
+struct Core::State {
+  explicit State(CoreOptions options);
+
+  // --- core.cc: the frame of an event ------------------------------------------------------------
+  void Begin(Time now);
+  void Finish();
+  void Settle();
+  void RunTimer(const Timer& timer);
+  void Decide(Decision decision) { decisions.push_back(std::move(decision)); }
+
+  // --- core_tasks.cc: from submit to end ---------------------------------------------------------
+  Status CheckSpec(const TaskSpec& spec) const;
+  Task& InsertTask(TaskSpec spec);
+  void InsertResults(const Task& task, const TaskClass& task_class);
+  // Returns: the first ref that is unknown; 0 if all are known.
+  ObjectId PinArguments(Task& task, std::vector<ObjectId> refs,
+                        const std::vector<ObjectId>& nested_refs);
+  void AwaitArguments(Task& task);
+  void MakeReady(Task& task);
+  bool MayRunAgain(const Task& task) const;
+  void RunAgain(Task& task, bool counts);
+  void FinishTask(Task& task, TaskOutcome outcome);
+  // The error of a task that ends in `task`'s place by its flags (cancelled, timed out), else as is.
+  void FailAsAsked(Task& task, ErrorInfo error);
+  void FailTask(Task& task, ErrorInfo error);
+  void FailByArgument(Task& task);
+  void Detach(Task& task);
+  void CloseTask(Task& task, TaskState end, std::string detail, microseconds run_time, int64_t pid);
+  ErrorInfo MakeError(const Task& task, ErrorKind kind, std::string message) const;
+
+  // --- core_cancel.cc: asking tasks to stop ------------------------------------------------------
+  CancelOutcome CancelTree(Task& task, bool force);
+  CancelOutcome CancelOne(Task& task, bool force);
+  void AppendChildren(const Task& task, std::vector<TaskId>& children) const;
+  void SetTimeout(Task& task);
+  void SetKill(Task& task);
+  void ClearDeadlines(Task& task);
+  void OnTimeout(Task& task);
+  void OnGraceOver(Task& task);
+
+  // --- core_objects.cc: from pending to free -----------------------------------------------------
+  Status CheckNewObject(SessionNumber session, ObjectId id) const;
+  void Seal(Object& object, Value value, std::vector<ObjectId> contained, bool is_error);
+  void Announce(Object& object);
+  void Deliver(Object& object, SessionNumber session, bool with_value);
+  // Gives up an object that was created and not sealed: an error to whoever refers to it.
+  void Lose(Object& object);
+  void LoseContent(Object& object);
+  // Returns: what a worker wrote for a result; nothing if it did not create `id`.
+  std::optional<Value> TakeCreated(SessionNumber session, ObjectId id);
+  void DropCreated(SessionNumber session, const TaskOutcome& outcome);
+  void Pin(Object& object) { ++object.pins; }
+  void Unpin(ObjectId id);
+  void FreeIfUnwanted(const Object& object);
+  void Free(Object& object);
+
+  // --- core_sessions.cc: references and credit ---------------------------------------------------
+  void AddReference(Session& session, Object& object);
+  bool DropReference(Session& session, ObjectId id);
+  void DropAllReferences(Session& session);
+  void EndExpiry(ObjectId id);
+  void CloseSession(Session& session);
+  void CancelRooted(SessionNumber root);
+  void CancelSubmitted(Session& session);
+  bool HasRoom() const;
+  bool OverTwiceFull() const;
+  void UseCredit(Session& session, uint64_t bytes);
+  void Grant(Session& session);
+  void GrantStarved();
+
+  // --- core_stack.cc: tasks on workers -----------------------------------------------------------
+  enum class Place { kIdle, kNested, kBehind };
+  void Assign(Task& task, Worker& worker, Place place);
+  void TakeOff(Task& task);
+  void TakeResources(const Task& task);
+  void GiveResources(const Task& task);
+  Task* FindInnermost(SessionNumber session, TaskId id);
+  void BlockTask(Task& task, Block block);
+  void CountDelivery(const Waiter& waiter);
+  void ResumeInnermost(Worker& worker);
+  void UpdateState(Worker& worker);
+  void Recall(Worker& worker, size_t kept);
+  void OnRecallDue(Worker& worker);
+
+  // --- core_dispatch.cc: who runs next, where ----------------------------------------------------
+  // Returns: true if a task failed, so that there is more to settle.
+  bool Dispatch();
+  void StartJobs();
+  bool JobHoldsQueue() const;
+  // Lines of the ready queue in the order in which they are to be served; valid until it changes.
+  const std::vector<Line*>& OrderLines();
+  bool Holds(const Line& line) const;
+  Line* ChooseLine();
+  Line* ChooseInGroup(const std::vector<Line*>& order, size_t begin, size_t end,
+                      std::vector<Line*>& passed, bool& held);
+  bool RunOnIdle();
+  bool RunBehind();
+  void StealForIdle();
+
+  // --- core_nesting.cc: blocked workers run what they wait for -----------------------------------
+  enum class Where { kNested, kAnywhere };
+  Task* FindAwaited(const Worker& worker, Where where, size_t limit);
+  bool MayRun(const Task& task, const Worker& worker, Where where) const;
+  bool RunNested(bool stuck);
+  bool IsStuck() const;
+  bool FailUnreachable();
+
+  // --- core_workers.cc: processes ----------------------------------------------------------------
+  int CapFor(ProgramId program) const;
+  // Returns: an idle worker to be given up for one of `program`; null if there is none.
+  Worker* FindSpare(ProgramId program);
+  bool CanStart(const Program& program) const;
+  void Start(ProgramId program);
+  void Leave(Worker& worker);
+  void Retire(Worker& worker);
+  void Kill(Worker& worker, std::string why);
+  void AdjustWorkers();
+  std::vector<std::pair<ProgramId, int>> CountDemand();
+  bool MakeRoom(Program& program, int& room_coming);
+  void RestoreReserve();
+  void RetireExcess();
+  bool IsExcess(const Worker& worker) const;
+  void CloseProgram(Program& program);
+  void OnStartFailed(Program& program, const std::string& reason);
+  void LoseTasks(Worker& worker, const std::string& reason);
+
+  // --- state -------------------------------------------------------------------------------------
+  const CoreOptions options;
+  Time now{};  // of the event being handled, or of the last one
+  bool started = false;
+
+  ClassTable classes;
+  TaskTable tasks;
+  ObjectTable objects;
+  SessionTable sessions;
+  ReadyQueue ready;
+  WorkerPool workers;
+  JobQueue jobs;
+  TimerQueue timers;
+  std::unordered_map<TaskId, Deadlines> deadlines;
+  std::unordered_map<ObjectId, Time> expiries;  // of the head's reference
+  std::deque<SessionNumber> starved;            // wait for credit, longest first
+
+  Resources free;  // total minus what running tasks and jobs hold; may be negative
+  uint64_t queued_bytes = 0;
+  uint64_t last_block = 0;
+  uint64_t last_served = 0;
+
+  // Notes for Settle.
+  std::vector<TaskId> failing;      // an argument is an error
+  std::vector<ObjectId> unwanted;  // to be freed if still unwanted
+  std::vector<ObjectId> kept;      // delivered in this event
+
+  std::vector<Decision> decisions;
+  std::vector<Line*> order;  // of OrderLines
+};
+
+}  // namespace kiln::core

@@ -1,0 +1,267 @@
+// Worker processes: started, ready, retired, killed, lost.
+#include <algorithm>
+#include <utility>
+
+#include "common/limits.h"
+#include "daemon/core/core_state.h"
+
+namespace kiln::core {
+
+Status Core::OnWorkerReady(WorkerId id, SessionNumber number, int64_t pid, Time now) {
+  State& state = *state_;
+  Worker* worker = state.workers.Find(id);
+  if (worker == nullptr || worker->state != WorkerState::kStarting) {
+    return Status(Code::kNotFound,
+                  "worker " + std::to_string(id) + " is not one that the head waits for");
+  }
+  state.Begin(now);
+  Session& session = state.sessions.Insert(number);
+  session.kind = SessionKind::kWorker;
+  session.program = worker->program;
+  worker->session = number;
+  worker->pid = pid;
+  state.workers.Move(*worker, WorkerState::kIdle, now);
+  Program& program = state.workers.ProgramOf(worker->program);
+  program.failures = 0;
+  program.backoff = Duration{0};
+  program.failure.clear();
+  state.Finish();
+  return {};
+}
+
+void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
+  State& state = *state_;
+  Worker* worker = state.workers.Find(id);
+  if (worker == nullptr) return;
+  state.Begin(now);
+  Program& program = state.workers.ProgramOf(worker->program);
+  const bool started = worker->session != 0;
+  // One that ended before it did anything counts too, or it would be started over and over.
+  const bool failed = worker->start_failed || worker->state == WorkerState::kStarting ||
+                      (worker->state == WorkerState::kIdle && worker->finished == 0);
+  const std::string why =
+      worker->start_failed ? "did not say hello within " +
+                                 std::to_string(std::chrono::duration_cast<seconds>(
+                                                    limits::kWorkerStartTimeout)
+                                                    .count()) +
+                                 " s; " + reason
+                           : reason;
+  worker->killed = true;  // nothing is sent to it any more
+  if (started) {
+    if (worker->state != WorkerState::kLeaving) {
+      state.workers.Move(*worker, WorkerState::kLeaving, now);
+    }
+    Session& session = *state.sessions.Find(worker->session);
+    state.CloseSession(session);
+    state.CancelSubmitted(session);
+    state.LoseTasks(*worker, reason);
+    if (Session* closed = state.sessions.Find(worker->session)) {
+      state.sessions.EraseIfDone(*closed);
+    }
+  }
+  state.timers.Remove({worker->leave_due, TimerKind::kWorkerLeave, id});
+  state.workers.Erase(*worker);
+  if (failed) state.OnStartFailed(program, why);
+  state.Finish();
+}
+
+std::optional<ProgramId> Core::FindWorkerProgram(WorkerId id) const {
+  const Worker* worker = state_->workers.Find(id);
+  if (worker == nullptr) return std::nullopt;
+  return worker->program;
+}
+
+// Ends the attempts of a worker that is gone. The first task of each frame had begun.
+void Core::State::LoseTasks(Worker& worker, const std::string& reason) {
+  std::vector<std::pair<TaskId, bool>> lost;  // with: had begun
+  for (const Frame& frame : worker.stack) {
+    for (const Task* task : frame.tasks) lost.emplace_back(task->id, task == frame.tasks.front());
+  }
+  for (const auto& [id, begun] : lost) {
+    Task& task = *tasks.Find(id);
+    if (task.cancel_asked || task.timed_out) {
+      FailAsAsked(task, {});
+    } else if (!begun) {
+      RunAgain(task, /*counts=*/false);
+    } else if (MayRunAgain(task)) {
+      RunAgain(task, /*counts=*/true);
+    } else {
+      FailTask(task, MakeError(task, ErrorKind::kWorkerCrashed,
+                               "worker process " + std::to_string(worker.pid) + " " + reason));
+    }
+  }
+}
+
+// --- start and end -------------------------------------------------------------------------------
+
+// One place is kept for a library host: other programs' tasks may wait for library tasks.
+int Core::State::CapFor(ProgramId program) const {
+  const bool keep = program != kLibraryHost && options.max_workers > 1 &&
+                    workers.programs().at(kLibraryHost).staying() == 0;
+  return options.max_workers - (keep ? 1 : 0);
+}
+
+Worker* Core::State::FindSpare(ProgramId program) {
+  return workers.LongestIdle(program, /*keep_host=*/options.max_workers > 1);
+}
+
+bool Core::State::CanStart(const Program& program) const {
+  return workers.alive() < CapFor(program.id) && now >= program.retry_at;
+}
+
+void Core::State::Start(ProgramId program) {
+  const Worker& worker = workers.Insert(program);
+  timers.Add({now + limits::kWorkerStartTimeout, TimerKind::kWorkerStart, worker.id});
+  Decide(StartWorker{worker.id, program});
+}
+
+// The worker gets no more tasks and is about to end.
+void Core::State::Leave(Worker& worker) {
+  if (worker.state == WorkerState::kLeaving) return;
+  workers.Move(worker, WorkerState::kLeaving, now);
+  worker.leave_due = now + limits::kLeaveGrace;
+  timers.Add({worker.leave_due, TimerKind::kWorkerLeave, worker.id});
+}
+
+void Core::State::Retire(Worker& worker) {
+  Leave(worker);
+  Decide(RetireWorker{worker.id});
+}
+
+void Core::State::Kill(Worker& worker, std::string why) {
+  if (std::exchange(worker.killed, true)) return;
+  if (worker.state != WorkerState::kLeaving) workers.Move(worker, WorkerState::kLeaving, now);
+  Decide(KillWorker{worker.id, std::move(why)});
+}
+
+void Core::State::OnStartFailed(Program& program, const std::string& reason) {
+  program.failure = reason;
+  const Duration doubled = std::max<Duration>(program.backoff * 2, limits::kStartBackoffFirst);
+  program.backoff = std::min<Duration>(doubled, limits::kStartBackoffMost);
+  // Those that work go on working off the queue.
+  const bool any_works = std::any_of(
+      program.workers.begin(), program.workers.end(),
+      [](const Worker* worker) { return worker->session != 0 && !worker->killed; });
+  if (++program.failures >= limits::kMaxStartFailures && !any_works) {
+    program.failures = 0;
+    program.backoff = limits::kStartBackoffMost;
+    std::vector<TaskId> ids;
+    tasks.ForEach([&](const Task& task) {
+      const bool hit = task.state == TaskState::kReady &&
+                       classes.ShapeOfClass(task.task_class).program == program.id;
+      if (hit) ids.push_back(task.id);
+    });
+    std::sort(ids.begin(), ids.end());
+    for (TaskId id : ids) {
+      Task& task = *tasks.Find(id);
+      FailTask(task, MakeError(task, ErrorKind::kWorkerCrashed,
+                               "no worker could be started: " + reason));
+    }
+  }
+  program.retry_at = now + program.backoff;
+  timers.Add({program.retry_at, TimerKind::kProgram, program.id});
+}
+
+// --- how many ------------------------------------------------------------------------------------
+
+// Starts workers that ready tasks lack, restores the reserve, retires what is too many.
+void Core::State::AdjustWorkers() {
+  bool met = true;
+  int room_coming = workers.in_state(WorkerState::kLeaving);
+  for (const auto& [id, count] : CountDemand()) {
+    Program& program = workers.ProgramOf(id);
+    for (int missing = count - program.starting; missing > 0 && now >= program.retry_at;
+         --missing) {
+      if (workers.alive() < CapFor(id)) {
+        Start(id);
+      } else {
+        met = false;
+        if (!MakeRoom(program, room_coming)) break;
+      }
+    }
+  }
+  if (met && started) RestoreReserve();
+  RetireExcess();
+}
+
+// Returns: for each program, how many of its ready tasks fit in what is free now, in the order in
+// which they would be served.
+std::vector<std::pair<ProgramId, int>> Core::State::CountDemand() {
+  std::vector<std::pair<ProgramId, int>> demand;
+  if (ready.empty()) return demand;
+  Resources left = free;
+  for (const Line* line : OrderLines()) {
+    const Shape& shape = classes.GetShape(line->shape);
+    const auto most = std::min<size_t>(line->size, static_cast<size_t>(options.max_workers));
+    int count = 0;
+    while (static_cast<size_t>(count) < most && shape.resources.FitsIn(left)) {
+      left.Subtract(shape.resources);
+      ++count;
+    }
+    if (count == 0) continue;
+    auto known = std::find_if(demand.begin(), demand.end(),
+                              [&](const auto& entry) { return entry.first == shape.program; });
+    if (known == demand.end()) {
+      demand.emplace_back(shape.program, count);
+    } else {
+      known->second += count;
+    }
+  }
+  return demand;
+}
+
+// Makes room for a worker of `program` at the cap, unless enough is coming already.
+bool Core::State::MakeRoom(Program& program, int& room_coming) {
+  if (room_coming > 0) {
+    --room_coming;
+    return true;
+  }
+  Worker* idle = FindSpare(program.id);
+  if (idle == nullptr) return false;
+  Retire(*idle);
+  return true;
+}
+
+void Core::State::RestoreReserve() {
+  Program& hosts = workers.ProgramOf(kLibraryHost);
+  while (hosts.staying() < options.num_workers && CanStart(hosts)) Start(kLibraryHost);
+}
+
+bool Core::State::IsExcess(const Worker& worker) const {
+  const Program& program = workers.programs().at(worker.program);
+  if (program.id != kLibraryHost && program.open_drivers == 0) return program.tasks == 0;
+  return program.staying() > options.num_workers &&
+         workers.in_state(WorkerState::kIdle) > options.num_workers;
+}
+
+// Retires idle workers that are too many: at once those that nobody can need any more, the others
+// when they were idle for kIdleWorkerLife.
+void Core::State::RetireExcess() {
+  for (auto& [id, program] : workers.programs()) {
+    const bool needless = id != kLibraryHost && program.open_drivers == 0;
+    for (size_t i = 0; i < program.idle.size();) {
+      Worker& worker = *program.idle[i];
+      if (!IsExcess(worker)) break;
+      const Time due = worker.idle_since + limits::kIdleWorkerLife;
+      if (needless || due <= now) {
+        Retire(worker);  // leaves program.idle
+        continue;
+      }
+      if (!worker.idle_timer) {
+        worker.idle_timer = true;
+        timers.Add({due, TimerKind::kWorkerIdle, worker.id});
+      }
+      ++i;
+    }
+  }
+}
+
+// The last driver with this program may have gone.
+void Core::State::CloseProgram(Program& program) {
+  if (program.id == kLibraryHost || program.open_drivers > 0 || program.tasks > 0) return;
+  for (Worker* worker : program.workers) {
+    if (worker->state == WorkerState::kStarting) Kill(*worker, "nobody needs its program any more");
+  }
+}
+
+}  // namespace kiln::core

@@ -1,0 +1,98 @@
+// What the core wants done. The head carries decisions out in order, after each event.
+//
+// Thread: plain data.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/ids.h"
+#include "daemon/core/task.h"
+#include "daemon/core/value.h"
+
+namespace kiln::core {
+
+// Start a process for `program`; it becomes known as `worker`.
+struct StartWorker {
+  WorkerId worker;
+  ProgramId program;
+};
+
+// Kill the process at once (SIGKILL). OnWorkerLost follows from the process layer.
+struct KillWorker {
+  WorkerId worker;
+  std::string why;  // for the log
+};
+
+// Tell an idle worker to leave. OnWorkerLost follows when its process has ended; the core gives it
+// no more tasks.
+struct RetireWorker {
+  WorkerId worker;
+};
+
+// Send the task to the worker. Its record (Core::FindTask) and the values of its refs
+// (Core::FindObject) are there and stay until the task ends.
+struct RunTask {
+  WorkerId worker;
+  TaskId task;
+  bool nested;  // on the stack of the task that is blocked there
+};
+
+// Ask the worker for tasks it has not begun; OnTasksReturned follows with those it had not.
+struct RecallTasks {
+  WorkerId worker;
+  std::vector<TaskId> tasks;
+};
+
+// Ask the worker to set the task's cancellation token, or to return it if it has not begun.
+struct CancelTask {
+  WorkerId worker;
+  TaskId task;
+};
+
+// Tell the session that an object it wanted is sealed (Core::FindObject; it is there now and, with a
+// value wanted, stays while the session holds a reference). Carried out before the next event.
+struct DeliverObject {
+  SessionNumber session;
+  ObjectId object;
+  bool with_value;
+};
+
+// Tell the session that an object it wanted will never be: it is unknown.
+struct DeliverLost {
+  SessionNumber session;
+  ObjectId object;
+  bool with_value;
+};
+
+// Give the slice back to the arena.
+struct FreeSlice {
+  Slice slice;
+};
+
+// Let the session submit more.
+struct GrantCredit {
+  SessionNumber session;
+  uint64_t tasks;
+  uint64_t bytes;
+};
+
+// Start a job's process.
+struct StartJob {
+  JobId job;
+};
+
+// A task changed state; for the head's log.
+struct TaskEnded {
+  TaskId task;
+  std::string name;
+  bool failed;
+  std::string detail;  // of a failed one
+};
+
+using Decision =
+    std::variant<StartWorker, KillWorker, RetireWorker, RunTask, RecallTasks, CancelTask,
+                 DeliverObject, DeliverLost, FreeSlice, GrantCredit, StartJob, TaskEnded>;
+
+}  // namespace kiln::core

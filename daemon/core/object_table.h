@@ -1,0 +1,98 @@
+// All objects the head knows, by id, and who waits for them.
+//
+// Thread: head loop only.
+// Owner:  Core.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "common/ids.h"
+#include "daemon/core/id_table.h"
+#include "daemon/core/task.h"
+#include "daemon/core/task_record.h"
+#include "daemon/core/value.h"
+
+namespace kiln::core {
+
+inline constexpr ClassId kNoClass = ~ClassId{0};
+
+// A session that is to be told when an object is sealed.
+struct Waiter {
+  SessionNumber session;
+  bool with_value;
+  uint64_t block;  // number of the Block it counts for; 0: none
+  TaskId blocked_task;
+};
+
+// Who waits for an unsealed object.
+struct Interest {
+  std::vector<Waiter> waiters;        // in the order they asked
+  Dependency* first = nullptr;  // tasks with it as an argument, in the order submitted
+  Dependency* last = nullptr;
+};
+
+struct Content {
+  Value value;
+  std::vector<ObjectId> contained;  // each pinned once; only known ones
+};
+
+enum class ObjectState : uint8_t {
+  kPending,  // a task makes it; left when that ends
+  kCreated,  // its creator writes it; left by seal, abort and the end of the session
+  kSealed,   // immutable; goes when nobody refers to it
+};
+
+struct Object {
+  ObjectId id = 0;
+  std::unique_ptr<Content> content;    // null: pending
+  std::unique_ptr<Interest> interest;  // null: nobody waits
+  uint32_t references = 0;             // held by sessions, all together
+  uint32_t pins = 0;                   // by unfinished tasks and containing values
+  SessionNumber creator = kHeadSession;
+  ClassId maker = kNoClass;   // class of the task that makes it; kNoClass: put
+  uint32_t result_index = 0;  // with a maker: position among its results
+  ObjectState state = ObjectState::kPending;
+  bool is_error = false;
+  bool kept = false;  // delivered in this event: stays until the next one
+
+  TaskId task() const { return maker == kNoClass ? 0 : id - result_index; }
+  bool unwanted() const { return references == 0 && pins == 0; }
+};
+
+static_assert(sizeof(Object) <= 48, "grows the memory of every queued task");
+
+class ObjectTable {
+ public:
+  Object* Find(ObjectId id) { return objects_.Find(id); }
+  const Object* Find(ObjectId id) const { return objects_.Find(id); }
+  // Requires: unknown id.
+  Object& Insert(ObjectId id, SessionNumber creator);
+  // Requires: nobody waits for it.
+  void Erase(Object& object);
+  size_t size() const { return objects_.size(); }
+
+  // Keep the sizes in order. Requires: a content, set or to be reset by the caller.
+  void NoteSlice(const Object& object);
+  void ForgetSlice(const Object& object);
+
+  void AddWaiter(Object& object, Waiter waiter);
+  void AddDependency(Object& object, Dependency& dependency);
+  void RemoveDependency(Dependency& dependency);
+
+  // visit(object) by falling size of those in the store segment; false stops.
+  void VisitBiggest(const std::function<bool(const Object&)>& visit) const;
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    objects_.ForEach(visit);
+  }
+
+ private:
+  IdTable<Object> objects_;
+  std::set<std::pair<uint64_t, ObjectId>> by_size_;  // created and sealed slices
+};
+
+}  // namespace kiln::core

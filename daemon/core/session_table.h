@@ -1,0 +1,72 @@
+// Sessions: what each holds, has submitted, and may still submit.
+//
+// Thread: head loop only.
+// Owner:  Core.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "common/ids.h"
+#include "daemon/core/core.h"
+#include "daemon/core/id_table.h"
+#include "daemon/core/task_record.h"
+
+namespace kiln::core {
+
+// What one session holds of one object.
+struct Reference {
+  uint64_t id = 0;  // of the object
+  uint32_t count = 0;
+};
+
+struct Session {
+  explicit Session(SessionNumber number) : number(number) {}
+
+  SessionNumber number;
+  SessionKind kind = SessionKind::kDriver;
+  ProgramId program = kLibraryHost;
+  bool open = true;  // a closed one stays until its last task has ended
+
+  IdTable<Reference> references;
+  uint64_t reference_count = 0;  // all counts together
+  std::set<ObjectId> created;    // that it is writing
+
+  // Unfinished tasks it submitted, in order of submission.
+  Task* first_task = nullptr;
+  Task* last_task = nullptr;
+  uint64_t tasks = 0;
+
+  // As the root of tasks.
+  uint64_t rooted = 0;       // unfinished ones
+  int64_t cpu_units = 0;     // they hold now
+  uint64_t last_served = 0;  // number of the dispatch
+
+  // Credit used and not granted back yet.
+  uint64_t used_tasks = 0;
+  uint64_t used_bytes = 0;
+  bool starved = false;  // waits for credit
+};
+
+class SessionTable {
+ public:
+  // Returns: null if there is none, closed ones included.
+  Session* Find(SessionNumber number);
+  const Session* Find(SessionNumber number) const;
+  // Returns: null unless open.
+  Session* FindOpen(SessionNumber number);
+  // Requires: there is none.
+  Session& Insert(SessionNumber number);
+  void Link(Session& session, Task& task);
+  void Unlink(Session& session, Task& task);
+  // Forgets a closed session that nothing needs any more.
+  void EraseIfDone(Session& session);
+
+  const std::map<SessionNumber, Session>& all() const { return sessions_; }
+  std::map<SessionNumber, Session>& all() { return sessions_; }
+
+ private:
+  std::map<SessionNumber, Session> sessions_;
+};
+
+}  // namespace kiln::core

@@ -1,0 +1,51 @@
+// What the core knows of a task: its class, which many tasks share, and what is its own.
+//
+// Thread: plain data.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ids.h"
+#include "daemon/core/resources.h"
+
+namespace kiln::core {
+
+// A program that workers run: the task library host, or one driver's executable. Opaque here; the
+// process layer knows how to start each.
+using ProgramId = uint32_t;
+inline constexpr ProgramId kLibraryHost = 0;
+
+// Index of an interned TaskClass.
+using ClassId = uint32_t;
+
+// The function and its options. See TaskClass in proto/kiln/v1/task.proto for the defaults.
+struct TaskClass {
+  ProgramId program = kLibraryHost;
+  std::string library;   // absolute path; empty: the program itself has the function
+  std::string function;
+  std::string name;      // never empty
+  Resources resources{1};
+  int max_retries = 3;   // -1: without end
+  bool retry_exceptions = false;
+  Duration timeout{0};   // 0: none
+  int priority = 0;
+  bool detached = false;
+  uint32_t num_returns = 1;
+
+  bool operator==(const TaskClass&) const = default;
+  auto operator<=>(const TaskClass&) const = default;
+};
+
+struct TaskSpec {
+  TaskId id = 0;  // results are id .. id + num_returns - 1
+  ClassId task_class = 0;
+  SessionNumber session = kHeadSession;  // who submits; holds a reference on each result
+  TaskId parent = 0;                     // running task that submits; 0: the driver itself
+  std::string args;                      // encoded ArgList, opaque
+  std::vector<ObjectId> refs;            // waited for, passed by value
+  std::vector<ObjectId> nested_refs;     // kept alive until the task ends
+};
+
+}  // namespace kiln::core
