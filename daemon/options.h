@@ -1,0 +1,25 @@
+// The command line of kiln-head.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace kiln {
+
+struct HeadArguments {
+  std::string session_dir;             // empty: the user's default
+  int num_cpus = 0;                    // 0: those this process may use
+  uint64_t store_bytes = 0;            // 0: 30 % of the available memory
+  std::map<std::string, double> resources;
+  std::string listen;                  // empty: no TCP
+  std::string log_level = "info";
+  int answer_fd = -1;                  // where to say ready or failed
+  int owner_fd = -1;                   // the head ends when this one hangs up
+  bool block = false;                  // stay in the foreground
+};
+
+// Reads the command line. Prints help or what is wrong and exits when that is asked for or due.
+HeadArguments ParseArguments(int argc, char** argv);
+
+}  // namespace kiln

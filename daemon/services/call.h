@@ -1,0 +1,53 @@
+// What all service adapters share: who may call, and how a call reaches the loop.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/status.h"
+#include "daemon/services/context.h"
+
+namespace kiln::services {
+
+inline grpc::Status ToGrpc(const Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), status.message());
+}
+
+// Peers on the unix socket were checked when they connected; others must know the token.
+// Errors: Unauthenticated.
+Status Authorize(const Context& context, const grpc::CallbackServerContext& call);
+
+// Errors: InvalidArgument (not a ref; names it).
+Result<ObjectId> ReadRef(const std::string& text);
+Result<std::vector<ObjectId>> ReadRefs(
+    const google::protobuf::RepeatedPtrField<std::string>& texts);
+
+// Runs `handle`, a Status(), on the loop and finishes the call with what it returns. It may use the
+// request and the response.
+template <typename Handle>
+grpc::ServerUnaryReactor* OnLoop(const Context& context, grpc::CallbackServerContext* call,
+                                 Handle handle) {
+  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+  if (Status status = Authorize(context, *call); !status.ok()) {
+    reactor->Finish(ToGrpc(status));
+    return reactor;
+  }
+  context.loop->Post(
+      [reactor, handle = std::move(handle)] { reactor->Finish(ToGrpc(handle())); });
+  return reactor;
+}
+
+// A call that was refused before it reached the loop.
+template <typename Reactor>
+class Refused : public Reactor {
+ public:
+  explicit Refused(const Status& status) { this->Finish(ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace kiln::services

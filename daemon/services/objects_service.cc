@@ -1,0 +1,290 @@
+// Objects for clients without a session.
+#include <algorithm>
+#include <memory>
+#include <unordered_set>
+#include <utility>
+
+#include "common/limits.h"
+#include "common/value/error_value.h"
+#include "daemon/services/call.h"
+#include "daemon/services/object_text.h"
+#include "kiln/v1/object.grpc.pb.h"
+
+namespace kiln::services {
+namespace {
+
+Time DeadlineOf(int64_t timeout_ms) {
+  constexpr int64_t kLongest = int64_t{1} << 40;  // 34 years; more is as good as never
+  if (timeout_ms < 0 || timeout_ms > kLongest) return kNever;
+  return Clock::now() + milliseconds(timeout_ms);
+}
+
+// Collects a value; once it is whole, the loop stores it.
+class PutReactor : public grpc::ServerReadReactor<v1::PutRequest> {
+ public:
+  PutReactor(const Context* context, v1::PutResponse* response)
+      : context_(context), response_(response) {
+    StartRead(&part_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      context_->loop->Post([this] { Finish(ToGrpc(Store())); });
+      return;
+    }
+    if (first_) {
+      first_ = false;
+      encoding_ = part_.encoding();
+      ttl_ms_ = part_.ttl_ms();
+      size_bytes_ = part_.size_bytes();
+    }
+    if (data_.size() + part_.data().size() > context_->store->capacity_bytes()) {
+      Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                          "the value is larger than the object store (" +
+                              std::to_string(context_->store->capacity_bytes()) + " bytes)"));
+      return;
+    }
+    data_ += part_.data();
+    StartRead(&part_);
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  Status Store() {
+    if (first_) return Status(Code::kInvalidArgument, "Put without a message");
+    if (size_bytes_ != 0 && size_bytes_ != data_.size()) {
+      return Status(Code::kInvalidArgument, "size_bytes said " + std::to_string(size_bytes_) +
+                                                ", the data has " + std::to_string(data_.size()));
+    }
+    Result<ObjectId> id = StoreEncoded(*context_, encoding_, std::move(data_));
+    if (!id.ok()) return id.status();
+    if (ttl_ms_ > 0) {
+      (void)context_->core->SetTimeToLive(*id, Clock::now() + milliseconds(ttl_ms_));
+    }
+    response_->set_ref(FormatRef(*id));
+    return Status();
+  }
+
+  const Context* const context_;
+  v1::PutResponse* const response_;
+  v1::PutRequest part_;
+  bool first_ = true;
+  v1::Encoding encoding_ = v1::ENCODING_UNSPECIFIED;
+  int64_t ttl_ms_ = 0;
+  uint64_t size_bytes_ = 0;
+  std::string data_;
+};
+
+// Waits for an object, then streams it. Its members belong to the loop; gRPC's threads only post.
+class GetReactor : public grpc::ServerWriteReactor<v1::GetResponse> {
+ public:
+  GetReactor(const Context* context, const v1::GetRequest* request)
+      : context_(context), encoding_(request->encoding()) {
+    context_->loop->Post([this, request] { Begin(*request); });
+  }
+
+  void OnWriteDone(bool ok) override {
+    context_->loop->Post([this, ok] { ok ? WriteNext() : End(Status()); });
+  }
+  void OnCancel() override {
+    context_->loop->Post([this] { End(Status(Code::kCancelled, "the client went away")); });
+  }
+  void OnDone() override {
+    context_->loop->Post([this] { delete this; });
+  }
+
+ private:
+  void Begin(const v1::GetRequest& request) {
+    Result<ObjectId> id = ReadRef(request.ref());
+    if (!id.ok()) return End(id.status());
+    id_ = *id;
+    timeout_ms_ = request.timeout_ms();
+    Result<sessions::HeadSession::WaitId> wait = context_->head_session->Wait(
+        {id_}, 1, DeadlineOf(timeout_ms_), [this](bool in_time) { OnSealed(in_time); });
+    if (!wait.ok()) return End(wait.status());
+    wait_ = *wait;
+  }
+
+  void OnSealed(bool in_time) {
+    if (ended_) return;
+    if (!in_time) {
+      return End(Status(Code::kDeadlineExceeded, "object " + FormatRef(id_) +
+                                                     " was not ready within " +
+                                                     std::to_string(timeout_ms_) + " ms"));
+    }
+    std::optional<core::ObjectView> object = context_->core->FindObject(id_);
+    if (!object || !object->value) return End(Status(Code::kNotFound, "the object was released"));
+    held_ = true;  // while its bytes are being sent
+    context_->core->OnRetained(kHeadSession, std::span(&id_, 1));
+    if (object->is_error) {
+      FillFailure(DecodeError(std::get<std::string>(*object->value)), response_.mutable_error());
+      left_ = {};
+    } else {
+      Result<std::string_view> bytes = RenderObject(*context_, *object, encoding_, &rendered_);
+      if (!bytes.ok()) return End(bytes.status());
+      left_ = *bytes;
+      response_.set_size_bytes(left_.size());
+    }
+    WriteNext(/*first=*/true);
+  }
+
+  void WriteNext(bool first = false) {
+    if (ended_) return;
+    if (!first && left_.empty()) return End(Status());
+    std::string_view chunk = left_.substr(0, limits::kChunkBytes);
+    left_.remove_prefix(chunk.size());
+    if (!response_.has_error()) response_.set_data(chunk.data(), chunk.size());
+    StartWrite(&response_);
+  }
+
+  void End(const Status& status) {
+    if (ended_) return;
+    ended_ = true;
+    context_->head_session->CancelWait(wait_);
+    if (held_) {
+      (void)context_->core->OnReleased(kHeadSession, std::span(&id_, 1), Clock::now());
+    }
+    Finish(ToGrpc(status));
+  }
+
+  const Context* const context_;
+  const v1::Encoding encoding_;
+  ObjectId id_ = 0;
+  int64_t timeout_ms_ = 0;
+  sessions::HeadSession::WaitId wait_ = 0;
+  bool held_ = false;
+  bool ended_ = false;
+  std::string rendered_;   // the bytes, when they are not the object's own
+  std::string_view left_;  // still to be sent
+  v1::GetResponse response_;
+};
+
+class WaitReactor : public grpc::ServerUnaryReactor {
+ public:
+  WaitReactor(const Context* context, const v1::WaitRequest* request, v1::WaitResponse* response)
+      : context_(context), request_(request), response_(response) {
+    context_->loop->Post([this] { Begin(); });
+  }
+  void OnCancel() override {
+    context_->loop->Post([this] {
+      if (!ended_) context_->head_session->CancelWait(wait_);
+      End(Status(Code::kCancelled, "the client went away"));
+    });
+  }
+  void OnDone() override {
+    context_->loop->Post([this] { delete this; });
+  }
+
+ private:
+  void Begin() {
+    Result<std::vector<ObjectId>> ids = ReadRefs(request_->refs());
+    if (!ids.ok()) return End(ids.status());
+    size_t needed = std::max<uint32_t>(request_->num_returns(), 1);
+    if (needed > ids->size()) {
+      return End(Status(Code::kInvalidArgument, "num_returns is " + std::to_string(needed) +
+                                                    ", but there are " +
+                                                    std::to_string(ids->size()) + " refs"));
+    }
+    if (std::unordered_set<ObjectId>(ids->begin(), ids->end()).size() < ids->size()) {
+      return End(Status(Code::kInvalidArgument, "a ref is named twice"));
+    }
+    Result<sessions::HeadSession::WaitId> wait = context_->head_session->Wait(
+        *ids, needed, DeadlineOf(request_->timeout_ms()), [this, ids = *ids, needed](bool) {
+          if (!ended_) Answer(ids, needed);
+        });
+    if (!wait.ok()) return End(wait.status());
+    wait_ = *wait;
+  }
+
+  void Answer(const std::vector<ObjectId>& ids, size_t needed) {
+    for (ObjectId id : ids) {
+      std::optional<core::ObjectView> object = context_->core->FindObject(id);
+      bool ready = object && object->state == core::ObjectView::State::kSealed &&
+                   static_cast<size_t>(response_->ready_size()) < needed;
+      *(ready ? response_->add_ready() : response_->add_not_ready()) = FormatRef(id);
+    }
+    End(Status());
+  }
+
+  void End(const Status& status) {
+    if (ended_) return;
+    ended_ = true;
+    Finish(ToGrpc(status));
+  }
+
+  const Context* const context_;
+  const v1::WaitRequest* const request_;
+  v1::WaitResponse* const response_;
+  sessions::HeadSession::WaitId wait_ = 0;
+  bool ended_ = false;
+};
+
+class ObjectsService : public v1::Objects::CallbackService {
+ public:
+  explicit ObjectsService(const Context* context) : context_(context) {}
+
+  grpc::ServerReadReactor<v1::PutRequest>* Put(grpc::CallbackServerContext* call,
+                                               v1::PutResponse* response) override {
+    Status status = Authorize(*context_, *call);
+    if (status.ok()) return new PutReactor(context_, response);
+    return new Refused<grpc::ServerReadReactor<v1::PutRequest>>(status);
+  }
+
+  grpc::ServerWriteReactor<v1::GetResponse>* Get(grpc::CallbackServerContext* call,
+                                                 const v1::GetRequest* request) override {
+    Status status = Authorize(*context_, *call);
+    if (status.ok()) return new GetReactor(context_, request);
+    return new Refused<grpc::ServerWriteReactor<v1::GetResponse>>(status);
+  }
+
+  grpc::ServerUnaryReactor* Wait(grpc::CallbackServerContext* call, const v1::WaitRequest* request,
+                                 v1::WaitResponse* response) override {
+    Status status = Authorize(*context_, *call);
+    if (status.ok()) return new WaitReactor(context_, request, response);
+    return new Refused<grpc::ServerUnaryReactor>(status);
+  }
+
+  grpc::ServerUnaryReactor* Release(grpc::CallbackServerContext* call,
+                                    const v1::ReleaseRequest* request,
+                                    v1::ReleaseResponse*) override {
+    return OnLoop(*context_, call, [this, request] {
+      Result<std::vector<ObjectId>> ids = ReadRefs(request->refs());
+      if (!ids.ok()) return ids.status();
+      for (ObjectId id : *ids) {
+        if (!context_->core->FindObject(id)) {
+          return Status(Code::kNotFound, "no object has the ref " + FormatRef(id) +
+                                             "; it was released, or belongs to another head");
+        }
+      }
+      return context_->core->OnReleased(kHeadSession, *ids, Clock::now());
+    });
+  }
+
+  grpc::ServerUnaryReactor* Contains(grpc::CallbackServerContext* call,
+                                     const v1::ContainsRequest* request,
+                                     v1::ContainsResponse* response) override {
+    return OnLoop(*context_, call, [this, request, response] {
+      Result<std::vector<ObjectId>> ids = ReadRefs(request->refs());
+      if (!ids.ok()) return ids.status();
+      for (ObjectId id : *ids) {
+        std::optional<core::ObjectView> object = context_->core->FindObject(id);
+        if (!object) continue;
+        response->add_known(FormatRef(id));
+        if (object->state == core::ObjectView::State::kSealed) response->add_sealed(FormatRef(id));
+      }
+      return Status();
+    });
+  }
+
+ private:
+  const Context* const context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeObjectsService(const Context* context) {
+  return std::make_unique<ObjectsService>(context);
+}
+
+}  // namespace kiln::services

@@ -1,0 +1,77 @@
+#include "daemon/sessions/convert.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "common/clock.h"
+
+namespace kiln::sessions {
+namespace {
+
+// Ten years: longer is as good as never, and keeps arithmetic on time from overflowing.
+constexpr int64_t kMaxTimeoutMs = int64_t{10} * 365 * 24 * 3600 * 1000;
+// 2^31 CPUs, or of a custom resource: far above any machine, far below the fixed point's range.
+constexpr double kMaxAmount = 2147483648.0;
+
+Status CheckAmount(const std::string& name, double amount) {
+  if (std::isfinite(amount) && amount >= 0 && amount <= kMaxAmount) return Status();
+  return Status(Code::kInvalidArgument,
+                "resource " + name + " = " + std::to_string(amount) + "; it must be 0 or more");
+}
+
+}  // namespace
+
+Result<core::TaskClass> FromProto(const v1::TaskClass& in, core::ProgramId program) {
+  if (in.function().empty()) return Status(Code::kInvalidArgument, "a task class has no function");
+  if (!in.library().empty() && in.library()[0] != '/') {
+    return Status(Code::kInvalidArgument,
+                  "the task library \"" + in.library() + "\" must be an absolute path");
+  }
+  core::TaskClass out;
+  out.program = in.library().empty() ? program : core::kLibraryHost;
+  out.library = in.library();
+  out.function = in.function();
+  out.name = in.name().empty() ? in.function() : in.name();
+  if (in.has_resources()) {
+    const v1::Resources& resources = in.resources();
+    if (Status s = CheckAmount("num_cpus", resources.num_cpus()); !s.ok()) return s;
+    out.resources = core::Resources(resources.num_cpus(),
+                                    std::min<uint64_t>(resources.memory_bytes(), INT64_MAX));
+    for (const auto& [name, amount] : resources.custom()) {
+      if (Status s = CheckAmount(name, amount); !s.ok()) return s;
+      out.resources.SetCustom(name, amount);
+    }
+  }
+  out.max_retries = in.max_retries();
+  out.retry_exceptions = in.retry_exceptions();
+  out.timeout = milliseconds(std::clamp<int64_t>(in.timeout_ms(), 0, kMaxTimeoutMs));
+  out.priority = in.priority();
+  out.detached = in.detached();
+  out.num_returns = std::max<uint32_t>(in.num_returns(), 1);
+  return out;
+}
+
+void ToProto(const core::Resources& in, v1::Resources* out) {
+  out->set_num_cpus(in.num_cpus());
+  out->set_memory_bytes(static_cast<uint64_t>(std::max<int64_t>(in.memory_bytes(), 0)));
+  for (const auto& [name, units] : in.custom()) {
+    (*out->mutable_custom())[name] = static_cast<double>(units) / core::Resources::kUnit;
+  }
+}
+
+void ToProto(const core::TaskClass& in, core::ClassId id, v1::TaskClass* out) {
+  out->set_class_id(id);
+  out->set_library(in.library);
+  out->set_function(in.function);
+  out->set_name(in.name);
+  ToProto(in.resources, out->mutable_resources());
+  out->set_max_retries(in.max_retries);
+  out->set_retry_exceptions(in.retry_exceptions);
+  out->set_timeout_ms(std::chrono::duration_cast<milliseconds>(in.timeout).count());
+  out->set_priority(in.priority);
+  out->set_detached(in.detached);
+  out->set_num_returns(in.num_returns);
+}
+
+}  // namespace kiln::sessions

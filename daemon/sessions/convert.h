@@ -1,0 +1,18 @@
+// Task classes between the wire and the core.
+//
+// Thread: any; plain functions.
+#pragma once
+
+#include "common/status.h"
+#include "daemon/core/task.h"
+#include "kiln/v1/task.pb.h"
+
+namespace kiln::sessions {
+
+// Fills in the defaults. `program` runs it when it names no library.
+// Errors: InvalidArgument (a number that is not finite, a relative library path, no function).
+Result<core::TaskClass> FromProto(const v1::TaskClass& in, core::ProgramId program);
+void ToProto(const core::TaskClass& in, core::ClassId id, v1::TaskClass* out);
+void ToProto(const core::Resources& in, v1::Resources* out);
+
+}  // namespace kiln::sessions

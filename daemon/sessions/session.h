@@ -1,0 +1,93 @@
+// One connected driver or worker: what it says becomes events of the core, what the core decides
+// for it becomes frames.
+//
+// Thread: head loop only.
+// Owner:  SessionTable, from the first frame until the transport has ended.
+// See:    docs/wire.md
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ids.h"
+#include "common/status.h"
+#include "daemon/core/core.h"
+#include "daemon/sessions/channel.h"
+#include "kiln/v1/session.pb.h"
+
+namespace kiln::store {
+class Store;
+}
+
+namespace kiln::sessions {
+
+class SessionTable;
+
+class Session {
+ public:
+  Session(SessionTable* table, Channel* channel);
+
+  // --- from the transport ------------------------------------------------------------------------
+  // Carries out all frames. A broken one closes the channel; nothing after it is done.
+  void OnBatch(v1::PeerBatch& batch);
+  void OnWritten() { Flush(); }
+  // Nothing more comes. The session is deleted by this call.
+  void OnEnd();
+
+  // --- from the head -----------------------------------------------------------------------------
+  void SendRun(const core::RunTask& run);
+  void SendRecall(const std::vector<TaskId>& tasks);
+  void SendCancelTask(TaskId task);
+  void SendObject(ObjectId object, bool with_value);
+  void SendLost(ObjectId object, bool with_value);
+  void SendCredit(uint64_t tasks, uint64_t bytes);
+  void SendLogLines(const std::string& task, int64_t pid, std::vector<std::string> lines);
+  // Says why and ends the session after what is queued.
+  void SendGoodbye(const std::string& reason);
+  // Hands queued frames to the transport if it is free.
+  void Flush();
+
+  SessionNumber number() const { return number_; }  // 0 before Hello
+  WorkerId worker() const { return worker_; }       // 0 for a driver
+  int64_t pid() const { return pid_; }
+  const std::string& language() const { return language_; }
+  const char* transport() const { return channel_->transport(); }
+  int64_t connected_ms() const { return connected_ms_; }
+
+ private:
+  Status OnFrame(v1::PeerFrame& frame, Time now);
+  Status OnHello(const v1::Hello& hello, Time now);
+  Status OnTaskClass(const v1::TaskClass& task_class);
+  Status OnSubmit(v1::Submit& submit, Time now);
+  Status OnCreate(const v1::Create& create);
+  Status OnFinished(v1::Finished& finished, Time now);
+  Status OnReturned(const v1::Returned& returned, Time now);
+
+  void Queue(v1::HeadFrame frame);
+  void FillValue(const core::ObjectView& object, v1::ObjectValue* value) const;
+  void Close(const Status& status);
+
+  SessionTable* const table_;
+  Channel* const channel_;
+  const int64_t connected_ms_;
+  SessionNumber number_ = 0;
+  WorkerId worker_ = 0;
+  int64_t pid_ = 0;
+  std::string language_;
+  uint64_t store_cookie_ = 0;
+  core::ProgramId program_ = core::kLibraryHost;
+  std::unordered_map<uint32_t, core::ClassId> classes_;  // the peer's ids
+  std::unordered_set<core::ClassId> told_classes_;       // that this worker knows
+  std::deque<v1::HeadBatch> outbox_;  // oldest first; only the last one grows
+  size_t last_batch_bytes_ = 0;
+  size_t outbox_bytes_ = 0;
+  bool queued_ = false;   // the table will flush this session at the end of the turn
+  bool closing_ = false;  // Close was called: nothing more is read or queued
+};
+
+}  // namespace kiln::sessions

@@ -1,0 +1,155 @@
+// Frames that go out.
+#include <algorithm>
+#include <utility>
+
+#include "common/limits.h"
+#include "common/log.h"
+#include "daemon/sessions/convert.h"
+#include "daemon/sessions/session.h"
+#include "daemon/sessions/session_table.h"
+
+namespace kiln::sessions {
+
+void Session::Queue(v1::HeadFrame frame) {
+  if (closing_) return;
+  size_t bytes = frame.ByteSizeLong();
+  if (outbox_bytes_ + bytes > limits::kMaxOutboxBytes) {
+    Close(Status(Code::kResourceExhausted,
+                 "the peer does not read: " + std::to_string(outbox_bytes_) + " bytes queued"));
+    return;
+  }
+  if (outbox_.empty() || last_batch_bytes_ + bytes > limits::kBatchBytes ||
+      static_cast<size_t>(outbox_.back().frames_size()) >= limits::kBatchFrames) {
+    outbox_.emplace_back();
+    last_batch_bytes_ = 0;
+  }
+  *outbox_.back().add_frames() = std::move(frame);
+  last_batch_bytes_ += bytes;
+  outbox_bytes_ += bytes;
+  if (!queued_) {
+    queued_ = true;
+    table_->OnQueued(this);
+  }
+}
+
+void Session::Flush() {
+  queued_ = false;
+  if (closing_ || outbox_.empty() || channel_->busy()) return;
+  v1::HeadBatch batch = std::move(outbox_.front());
+  outbox_.pop_front();
+  outbox_bytes_ = outbox_.empty() ? 0 : outbox_bytes_ - std::min(outbox_bytes_, batch.ByteSizeLong());
+  channel_->Send(&batch);
+}
+
+// The last words go out by the channel's Close, after what is being written.
+void Session::SendGoodbye(const std::string& reason) {
+  v1::HeadFrame frame;
+  frame.mutable_goodbye()->set_reason(reason);
+  Queue(std::move(frame));
+  Flush();
+  Close(Status(Code::kUnavailable, reason));
+}
+
+void Session::FillValue(const core::ObjectView& object, v1::ObjectValue* value) const {
+  value->set_id(object.id);
+  if (const auto* slice = std::get_if<core::Slice>(object.value)) {
+    value->mutable_slice()->set_offset_bytes(slice->offset_bytes);
+    value->mutable_slice()->set_size_bytes(slice->size_bytes);
+  } else {
+    value->set_value(std::get<std::string>(*object.value));
+  }
+}
+
+void Session::SendRun(const core::RunTask& run) {
+  core::Core* core = table_->context().core;
+  std::optional<core::TaskView> task = core->FindTask(run.task);
+  if (!task) return;  // cancelled since it was decided
+  if (told_classes_.insert(task->class_id).second) {
+    v1::HeadFrame definition;
+    ToProto(*task->task_class, task->class_id, definition.mutable_task_class());
+    Queue(std::move(definition));
+  }
+  v1::HeadFrame frame;
+  v1::Run* out = frame.mutable_run();
+  out->set_task_id(run.task);
+  out->set_class_id(task->class_id);
+  out->set_args(*task->args);
+  out->set_attempt(task->attempt);
+  out->set_nested(run.nested);
+  size_t bytes = task->args->size();
+  for (ObjectId ref : task->refs) {
+    std::optional<core::ObjectView> object = core->FindObject(ref);
+    if (!object || !object->value) continue;
+    FillValue(*object, out->add_refs());
+    bytes += out->refs(out->refs_size() - 1).value().size();
+  }
+  if (bytes > static_cast<size_t>(limits::kMaxMessageBytes) / 2) {
+    core::TaskOutcome outcome;
+    outcome.failed = true;
+    outcome.results.push_back(
+        {EncodeError({.kind = ErrorKind::kResourceExhausted,
+                      .message = "the small values among the arguments have together " +
+                                 std::to_string(bytes) + " bytes, more than one message may; put "
+                                 "them into fewer, larger objects",
+                      .task = task->task_class->name}),
+         {}});
+    core->OnTaskFinished(run.worker, run.task, std::move(outcome), Clock::now());
+    return;
+  }
+  Queue(std::move(frame));
+}
+
+void Session::SendRecall(const std::vector<TaskId>& tasks) {
+  v1::HeadFrame frame;
+  frame.mutable_recall()->mutable_task_ids()->Add(tasks.begin(), tasks.end());
+  Queue(std::move(frame));
+}
+
+void Session::SendCancelTask(TaskId task) {
+  v1::HeadFrame frame;
+  frame.mutable_cancel_task()->set_task_id(task);
+  Queue(std::move(frame));
+}
+
+void Session::SendObject(ObjectId id, bool with_value) {
+  v1::HeadFrame frame;
+  if (with_value) {
+    std::optional<core::ObjectView> object = table_->context().core->FindObject(id);
+    if (!object || !object->value) return SendLost(id, with_value);
+    FillValue(*object, frame.mutable_object());
+  } else {
+    frame.mutable_ready()->add_ids(id);
+  }
+  Queue(std::move(frame));
+}
+
+void Session::SendLost(ObjectId id, bool with_value) {
+  v1::HeadFrame frame;
+  if (with_value) {
+    frame.mutable_object()->set_id(id);
+    frame.mutable_object()->set_value(EncodeError(
+        {.kind = ErrorKind::kObjectLost,
+         .message = "object " + FormatRef(id) + " is unknown to this head: it was released, or "
+                    "belongs to another head"}));
+  } else {
+    frame.mutable_ready()->add_ids(id);
+  }
+  Queue(std::move(frame));
+}
+
+void Session::SendCredit(uint64_t tasks, uint64_t bytes) {
+  v1::HeadFrame frame;
+  frame.mutable_credit()->set_tasks(tasks);
+  frame.mutable_credit()->set_bytes(bytes);
+  Queue(std::move(frame));
+}
+
+void Session::SendLogLines(const std::string& task, int64_t pid, std::vector<std::string> lines) {
+  v1::HeadFrame frame;
+  frame.mutable_log_lines()->set_task(task);
+  frame.mutable_log_lines()->set_pid(pid);
+  for (std::string& line : lines) frame.mutable_log_lines()->add_lines(std::move(line));
+  Queue(std::move(frame));
+}
+
+}  // namespace kiln::sessions
