@@ -1,0 +1,187 @@
+// A session's life and the frames that come in; see peer_objects.cc and peer_tasks.cc for the calls.
+#include "common/peer/peer.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "common/limits.h"
+#include "common/shm/fd_passing.h"
+
+namespace kiln::peer {
+namespace {
+
+// A head takes well under a millisecond to end a session.
+constexpr Duration kGoodbyeWait = seconds(2);
+
+}  // namespace
+
+Peer::Peer(std::unique_ptr<Link> link, std::string address, TaskHost* host)
+    : link_(std::move(link)), address_(std::move(address)), host_(host) {}
+
+Result<std::shared_ptr<Peer>> Peer::Connect(const Endpoint& endpoint, v1::Hello hello,
+                                            TaskHost* host) {
+  std::shared_ptr<Peer> peer(new Peer(OpenGrpcLink(endpoint), endpoint.target, host));
+  if (Status status = peer->Greet(std::move(hello)); !status.ok()) return status;
+  if (Status status = peer->AttachStore(); !status.ok()) return status;
+  peer->outbox_.emplace(peer->link_.get());
+  peer->reader_ = std::thread([raw = peer.get()] { raw->ReadLoop(); });
+  return peer;
+}
+
+Peer::~Peer() {
+  outbox_.reset();  // what was queued is written first
+  if (!reader_.joinable()) return;
+  link_->WritesDone();
+  {
+    // The head reads all there is and ends the stream; one that hangs is left.
+    std::unique_lock lock(mutex_);
+    end_.wait_for(lock, kGoodbyeWait, [&] { return ended_; });
+  }
+  link_->Close();
+  reader_.join();
+}
+
+Status Peer::Greet(v1::Hello hello) {
+  hello.set_protocol_version(limits::kProtocolVersion);
+  hello.set_pid(getpid());
+  v1::PeerBatch batch;
+  *batch.add_frames()->mutable_hello() = std::move(hello);
+  v1::HeadBatch& answer = first_batch_;
+  if (!link_->Write(batch) || !link_->Read(&answer)) {
+    Status reason = link_->Finish();
+    if (reason.code() != Code::kUnavailable) return reason;
+    return Status(Code::kUnavailable,
+                  "cannot reach a head at " + address_ + ": " + reason.message());
+  }
+  if (answer.frames_size() == 0 || !answer.frames(0).has_welcome()) {
+    return Status(Code::kInternal, "the head at " + address_ + " did not say welcome");
+  }
+  welcome_ = answer.frames(0).welcome();
+  session_ = welcome_.session_number();
+  credit_tasks_ = static_cast<int64_t>(welcome_.credit().tasks());
+  credit_bytes_ = static_cast<int64_t>(welcome_.credit().bytes());
+  return Status();
+}
+
+Status Peer::AttachStore() {
+  Result<int> socket = shm::ConnectUnix(welcome_.store_socket());
+  if (!socket.ok()) return socket.status();
+  uint64_t cookie = welcome_.store_cookie(), size_bytes = 0;
+  Result<int> fd = write(*socket, &cookie, sizeof cookie) == sizeof cookie
+                       ? shm::ReceiveFd(*socket, &size_bytes)
+                       : Status(Code::kUnavailable, "the head's store socket closed");
+  close(*socket);
+  if (!fd.ok()) return fd.status();
+  Result<std::unique_ptr<shm::Segment>> segment =
+      shm::Segment::Attach(*fd, welcome_.store_capacity_bytes());
+  if (!segment.ok()) return segment.status();
+  segment_ = std::move(*segment);
+  return Status();
+}
+
+void Peer::ReadLoop() {
+  v1::HeadBatch batch;
+  batch.Swap(&first_batch_);  // what came along with the welcome
+  do {
+    for (v1::HeadFrame& frame : *batch.mutable_frames()) OnFrame(frame);
+  } while (link_->Read(&batch));
+  OnDisconnected();
+}
+
+void Peer::OnFrame(v1::HeadFrame& frame) {
+  switch (frame.frame_case()) {
+    case v1::HeadFrame::kObject:
+      return OnObject(*frame.mutable_object());
+    case v1::HeadFrame::kReady: {
+      std::lock_guard lock(mutex_);
+      for (ObjectId id : frame.ready().ids()) objects_.OnReady(id);
+      return;
+    }
+    case v1::HeadFrame::kCreated: {
+      std::lock_guard lock(mutex_);
+      auto awaited = creating_.find(frame.created().id());
+      if (awaited == creating_.end()) return;
+      *awaited->second = std::move(*frame.mutable_created());
+      creating_.erase(awaited);
+      return created_.notify_all();
+    }
+    case v1::HeadFrame::kCredit: {
+      std::lock_guard lock(mutex_);
+      credit_tasks_ += static_cast<int64_t>(frame.credit().tasks());
+      credit_bytes_ += static_cast<int64_t>(frame.credit().bytes());
+      return credit_given_.notify_all();
+    }
+    case v1::HeadFrame::kLogLines:
+      for (const std::string& line : frame.log_lines().lines()) {
+        std::string text = "(" + frame.log_lines().task() +
+                           " pid=" + std::to_string(frame.log_lines().pid()) + ") " + line + "\n";
+        (void)!write(STDERR_FILENO, text.data(), text.size());
+      }
+      return;
+    case v1::HeadFrame::kGoodbye: {
+      std::lock_guard lock(mutex_);
+      end_reason_ = Status(Code::kUnavailable, frame.goodbye().reason());
+      return;
+    }
+    case v1::HeadFrame::kTaskClass:
+      if (host_) host_->OnTaskClass(std::move(*frame.mutable_task_class()));
+      return;
+    case v1::HeadFrame::kRun:
+      if (host_) host_->OnRun(std::move(*frame.mutable_run()));
+      return;
+    case v1::HeadFrame::kRecall:
+      if (host_) host_->OnRecall(frame.recall());
+      return;
+    case v1::HeadFrame::kCancelTask:
+      if (host_) host_->OnCancelTask(frame.cancel_task().task_id());
+      return;
+    case v1::HeadFrame::kWelcome:
+    case v1::HeadFrame::FRAME_NOT_SET:
+      return;  // of a newer head: not ours to judge
+  }
+}
+
+void Peer::OnObject(v1::ObjectValue& value) {
+  std::shared_ptr<const std::string> bytes;
+  std::optional<CachedSlice> slice;
+  if (value.has_slice()) {
+    slice = CachedSlice{value.slice().offset_bytes(), value.slice().size_bytes()};
+    if (!segment_->Contains(slice->offset_bytes, slice->size_bytes)) return link_->Close();
+  } else {
+    bytes = std::make_shared<const std::string>(std::move(*value.mutable_value()));
+  }
+  std::lock_guard lock(mutex_);
+  objects_.OnValue(value.id(), std::move(bytes), slice);
+}
+
+void Peer::OnDisconnected() {
+  Status reason = link_->Finish();
+  {
+    std::lock_guard lock(mutex_);
+    ended_ = true;
+    if (end_reason_.ok()) {
+      end_reason_ = Status(Code::kUnavailable, "the connection to the head at " + address_ +
+                                                   " ended: " + reason.message());
+    }
+    objects_.WakeAll();
+    created_.notify_all();
+    credit_given_.notify_all();
+    end_.notify_all();
+  }
+  if (host_) host_->OnDisconnected();
+}
+
+Status Peer::Disconnected() const { return end_reason_; }
+
+void Peer::WaitForEnd() {
+  std::unique_lock lock(mutex_);
+  end_.wait(lock, [&] { return ended_; });
+}
+
+void Peer::PokeTaskThread() {
+  std::lock_guard lock(mutex_);
+  if (task_waiter_) task_waiter_->wake.notify_one();
+}
+
+}  // namespace kiln::peer

@@ -1,0 +1,176 @@
+// One process's session with the head: submits tasks, puts, gets and waits for objects, counts refs.
+//
+// Drivers and workers are peers alike; what only a worker does is behind TaskHost. The connection is
+// read by a thread of its own; any number of threads call in.
+//
+// Thread: any.
+// Owner:  shared by all handles, values and rooms that came from it.
+// See:    docs/wire.md for the frames, docs/architecture.md for the life of a call.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ids.h"
+#include "common/peer/link.h"
+#include "common/peer/object_cache.h"
+#include "common/peer/outbox.h"
+#include "common/peer/room.h"
+#include "common/shm/segment.h"
+#include "common/status.h"
+#include "common/value/value.h"
+#include "kiln/v1/session.pb.h"
+
+namespace kiln::peer {
+
+// The worker's side of a session: where tasks run. Calls come from the reading thread, except those
+// that say otherwise.
+class TaskHost {
+ public:
+  virtual ~TaskHost() = default;
+  virtual void OnTaskClass(v1::TaskClass task_class) = 0;
+  virtual void OnRun(v1::Run run) = 0;
+  virtual void OnRecall(const v1::Recall& recall) = 0;
+  virtual void OnCancelTask(TaskId task) = 0;
+  // The session has ended; nothing more comes.
+  virtual void OnDisconnected() = 0;
+
+  // From a thread that is about to wait: the task it runs, 0 if it runs none.
+  virtual TaskId TaskOfThisThread() = 0;
+  // From the task thread, before it waits: its queue is given up, nested tasks are taken from now
+  // on. Returns: tasks not begun.
+  virtual std::vector<TaskId> BeginBlock() = 0;
+  // From the task thread, when it waits no longer. Returns: nested tasks not begun.
+  virtual std::vector<TaskId> EndBlock() = 0;
+  // From the task thread while it waits: true if RunNested has something to do.
+  virtual bool HasNested() = 0;
+  virtual void RunNested() = 0;
+};
+
+// One argument of a submit: an object, or a value.
+struct Argument {
+  ObjectId ref = 0;
+  std::shared_ptr<value::Parts> parts;
+};
+
+using Deadline = std::optional<Time>;  // nothing: without end
+
+class Peer : public std::enable_shared_from_this<Peer> {
+ public:
+  // Connects, says hello and maps the store. `host`: null for a driver; else it outlives the peer.
+  // Errors: Unavailable (no head answers), or the head's refusal.
+  static Result<std::shared_ptr<Peer>> Connect(const Endpoint& endpoint, v1::Hello hello,
+                                               TaskHost* host);
+  // Ends the session.
+  ~Peer();
+
+  // Queues a task of this class (class_id is ignored; classes that are equal are defined once).
+  // Values above the inline limit are put into the store first.
+  // Returns: ids of the results, each with one handle.
+  // Blocks:  while there is no credit, unless `block` is false.
+  // Errors:  ResourceExhausted (no credit, or the store is full), Unavailable (disconnected).
+  Result<std::vector<ObjectId>> Submit(const v1::TaskClass& task_class,
+                                       std::vector<Argument> arguments, bool block);
+
+  // Stores a value. Returns: its id, with one handle.
+  // Errors: ResourceExhausted (the store is full), Unavailable.
+  Result<ObjectId> Put(const value::Parts& parts);
+  // Room for a value of this size. Errors: as Put.
+  Result<std::shared_ptr<Room>> Create(size_t size_bytes);
+  // Makes what was written an object. Returns: its id, with one handle. Errors: Unavailable.
+  Result<ObjectId> Seal(Room& room, std::vector<ObjectId> contained);
+  void Abort(ObjectId id);
+
+  // Waits for the values of all ids. Requires: this process has a handle on each.
+  // Errors: DeadlineExceeded, Unavailable.
+  Result<std::vector<value::SharedBytes>> Get(std::span<const ObjectId> ids, Deadline deadline);
+  // Waits until `needed` of the ids are sealed or the time is over.
+  // Returns: for each whether it is sealed. Errors: Unavailable.
+  Result<std::vector<bool>> Wait(std::span<const ObjectId> ids, size_t needed, Deadline deadline);
+  Status Cancel(ObjectId id, bool force);
+
+  void Retain(ObjectId id);
+  void Release(ObjectId id);
+
+  // --- for a TaskHost ----------------------------------------------------------------------------
+
+  // Encodes a result: inline, or written into the store.
+  // Errors: ResourceExhausted (the store is full).
+  Status FillResult(const value::Parts& parts, v1::TaskResult* result);
+  // The value of an object the head sent along with a task, alive as long as the task.
+  Result<value::SharedBytes> Borrow(v1::ObjectValue value);
+  // `more`: other results follow at once, so this one may wait for company.
+  void SendFinished(v1::Finished finished, bool more);
+  void SendReturned(std::span<const TaskId> tasks, bool leaving);
+  // Wakes the task thread if it waits: HasNested has become true.
+  void PokeTaskThread();
+
+  const v1::Welcome& welcome() const { return welcome_; }
+  const std::string& address() const { return address_; }
+  shm::Segment& segment() { return *segment_; }
+  // Blocks: until the session has ended.
+  void WaitForEnd();
+
+ private:
+  Peer(std::unique_ptr<Link> link, std::string address, TaskHost* host);
+  Status Greet(v1::Hello hello);
+  Status AttachStore();
+
+  void ReadLoop();
+  void OnFrame(v1::HeadFrame& frame);
+  void OnObject(v1::ObjectValue& value);
+  void OnDisconnected();
+  Status Disconnected() const;
+
+  ObjectId NextIds(uint32_t count) { return MakeObjectId(session_, next_id_.fetch_add(count)); }
+  Result<uint32_t> ClassIdOf(const v1::TaskClass& task_class);
+  Status AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
+                      std::vector<ObjectId>* temporaries);
+  Status TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block);
+  ObjectId PutInline(std::string bytes, std::vector<ObjectId> contained);
+
+  // Waits until `needed` of the ids are there. Returns: false when the time is over.
+  bool Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids, bool for_value,
+             size_t needed, Deadline deadline);
+  void SendWant(std::unique_lock<std::mutex>& lock, const std::vector<ObjectId>& pending,
+                bool for_value, TaskId task, size_t needed);
+  void EndBlock(TaskId task, bool done);
+  bool SleepUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+                      Deadline deadline);
+  value::SharedBytes Share(ObjectId id, const CachedObject& object);
+
+  const std::unique_ptr<Link> link_;
+  const std::string address_;
+  TaskHost* const host_;
+  v1::Welcome welcome_;  // constant once connected, as the next two
+  SessionNumber session_ = 0;
+  std::unique_ptr<shm::Segment> segment_;
+  v1::HeadBatch first_batch_;  // with the welcome; the reading thread's once it runs
+  std::atomic<uint64_t> next_id_{1};
+
+  std::mutex mutex_;
+  ObjectCache objects_;                                   // under mutex_, as all below
+  std::unordered_map<std::string, uint32_t> class_ids_;   // serialized class -> id
+  std::unordered_map<ObjectId, v1::Created*> creating_;   // answers awaited, on their threads' stacks
+  std::condition_variable created_;
+  std::condition_variable credit_given_;
+  int64_t credit_tasks_ = 0;
+  int64_t credit_bytes_ = 0;
+  Waiter* task_waiter_ = nullptr;  // the innermost one of the task thread
+  bool ended_ = false;
+  std::condition_variable end_;
+  Status end_reason_;
+
+  std::optional<Outbox> outbox_;
+  std::thread reader_;
+};
+
+}  // namespace kiln::peer

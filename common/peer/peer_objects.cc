@@ -1,0 +1,251 @@
+// Putting, getting and waiting for objects, and counting refs to them.
+#include <algorithm>
+#include <utility>
+
+#include "common/limits.h"
+#include "common/peer/peer.h"
+
+namespace kiln::peer {
+
+void Peer::Retain(ObjectId id) {
+  bool tell;
+  {
+    std::lock_guard lock(mutex_);
+    tell = objects_.AddHandle(id, /*from_head=*/false);
+  }
+  if (!tell) return;
+  v1::PeerFrame frame;
+  frame.mutable_retain()->add_ids(id);
+  outbox_->Append(std::move(frame), Outbox::Urgency::kLazy, /*may_block=*/false);
+}
+
+void Peer::Release(ObjectId id) {
+  uint32_t references;
+  {
+    std::lock_guard lock(mutex_);
+    references = objects_.DropHandle(id);
+    if (ended_) return;
+  }
+  if (references == 0) return;
+  v1::PeerFrame frame;
+  for (uint32_t i = 0; i < references; ++i) frame.mutable_release()->add_ids(id);
+  outbox_->Append(std::move(frame), Outbox::Urgency::kLazy, /*may_block=*/false);
+}
+
+// --- put -----------------------------------------------------------------------------------------
+
+ObjectId Peer::PutInline(std::string bytes, std::vector<ObjectId> contained) {
+  v1::PeerFrame frame;
+  v1::Put* put = frame.mutable_put();
+  ObjectId id = NextIds(1);
+  put->set_id(id);
+  put->set_value(bytes);
+  for (ObjectId inner : contained) put->add_contained(inner);
+  {
+    std::lock_guard lock(mutex_);
+    objects_.AddHandle(id, /*from_head=*/true);
+    objects_.OnValue(id, std::make_shared<const std::string>(std::move(bytes)), std::nullopt);
+  }
+  outbox_->Append(std::move(frame), Outbox::Urgency::kSoon);
+  return id;
+}
+
+Result<ObjectId> Peer::Put(const value::Parts& parts) {
+  if (auto room = std::dynamic_pointer_cast<Room>(parts.room)) {
+    parts.WriteTo(room->data());
+    return Seal(*room, parts.contained);
+  }
+  size_t size_bytes = parts.SizeBytes();
+  Result<std::shared_ptr<Room>> room = Create(size_bytes);
+  if (!room.ok()) return room.status();
+  parts.WriteTo((*room)->data());
+  return Seal(**room, parts.contained);
+}
+
+Result<std::shared_ptr<Room>> Peer::Create(size_t size_bytes) {
+  if (size_bytes <= welcome_.inline_limit_bytes()) return std::make_shared<Room>(size_bytes);
+  ObjectId id = NextIds(1);
+  v1::PeerFrame frame;
+  frame.mutable_create()->set_id(id);
+  frame.mutable_create()->set_size_bytes(size_bytes);
+  v1::Created answer;
+  {
+    std::lock_guard lock(mutex_);
+    if (ended_) return Disconnected();
+    creating_.emplace(id, &answer);
+  }
+  outbox_->Append(std::move(frame), Outbox::Urgency::kNow);
+  {
+    std::unique_lock lock(mutex_);
+    created_.wait(lock, [&] { return !creating_.contains(id) || ended_; });
+    if (creating_.erase(id) > 0) return Disconnected();
+  }
+  if (!answer.has_slice()) return Status(Code::kResourceExhausted, answer.error());
+  CachedSlice slice{answer.slice().offset_bytes(), answer.slice().size_bytes()};
+  if (slice.size_bytes != size_bytes || slice.offset_bytes % shm::kPageBytes != 0 ||
+      !segment_->Contains(slice.offset_bytes, slice.size_bytes)) {
+    return Status(Code::kDataLoss, "the head gave room that lies outside the store");
+  }
+  Result<std::byte*> data = segment_->BeginWrite(slice.offset_bytes, slice.size_bytes);
+  if (!data.ok()) {
+    Abort(id);
+    return data.status();
+  }
+  return std::make_shared<Room>(shared_from_this(), id, slice, *data);
+}
+
+Result<ObjectId> Peer::Seal(Room& room, std::vector<ObjectId> contained) {
+  {
+    std::lock_guard lock(mutex_);
+    if (ended_) return Disconnected();
+  }
+  if (!room.in_store()) return PutInline(room.TakeBytes(), std::move(contained));
+  room.Close();
+  v1::PeerFrame frame;
+  frame.mutable_seal()->set_id(room.id());
+  for (ObjectId inner : contained) frame.mutable_seal()->add_contained(inner);
+  {
+    std::lock_guard lock(mutex_);
+    objects_.AddHandle(room.id(), /*from_head=*/true);
+    objects_.OnValue(room.id(), nullptr, room.slice());
+  }
+  outbox_->Append(std::move(frame), Outbox::Urgency::kSoon);
+  return room.id();
+}
+
+void Peer::Abort(ObjectId id) {
+  v1::PeerFrame frame;
+  frame.mutable_abort()->set_id(id);
+  outbox_->Append(std::move(frame), Outbox::Urgency::kLazy, /*may_block=*/false);
+}
+
+// --- get and wait --------------------------------------------------------------------------------
+
+value::SharedBytes Peer::Share(ObjectId id, const CachedObject& object) {
+  if (object.bytes) {
+    return {object.bytes, reinterpret_cast<const std::byte*>(object.bytes->data()),
+            object.bytes->size()};
+  }
+  // A handle of its own keeps the pages while anybody looks at them.
+  Retain(id);
+  const std::byte* data = segment_->data() + object.slice->offset_bytes;
+  std::shared_ptr<const void> pin(
+      data, [self = shared_from_this(), id](const void*) { self->Release(id); });
+  return {std::move(pin), data, object.slice->size_bytes};
+}
+
+Result<std::vector<value::SharedBytes>> Peer::Get(std::span<const ObjectId> ids,
+                                                  Deadline deadline) {
+  std::vector<CachedObject> found;
+  {
+    std::unique_lock lock(mutex_);
+    bool done = Await(lock, ids, /*for_value=*/true, ids.size(), deadline);
+    if (!done && ended_) return Disconnected();
+    if (!done) return Status(Code::kDeadlineExceeded, "not all objects were there in time");
+    found.reserve(ids.size());
+    for (ObjectId id : ids) {
+      const CachedObject* object = objects_.Find(id);
+      found.emplace_back();
+      found.back().bytes = object->bytes;
+      found.back().slice = object->slice;
+    }
+  }
+  std::vector<value::SharedBytes> values;
+  values.reserve(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) values.push_back(Share(ids[i], found[i]));
+  return values;
+}
+
+Result<std::vector<bool>> Peer::Wait(std::span<const ObjectId> ids, size_t needed,
+                                     Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  if (!Await(lock, ids, /*for_value=*/false, needed, deadline) && ended_) return Disconnected();
+  std::vector<bool> sealed;
+  sealed.reserve(ids.size());
+  for (ObjectId id : ids) sealed.push_back(objects_.Find(id)->sealed);
+  return sealed;
+}
+
+bool Peer::Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids, bool for_value,
+                 size_t needed, Deadline deadline) {
+  size_t there = 0;  // a wait for few of many stops looking when it has them
+  for (auto id = ids.begin(); id != ids.end() && there < needed; ++id) {
+    const CachedObject* object = objects_.Find(*id);
+    there += for_value ? object->has_value() : object->sealed;
+  }
+  if (there >= needed) return true;
+  if (ended_) return false;
+
+  Waiter waiter;
+  std::vector<ObjectId> pending = objects_.StartWaiting(ids, for_value, &waiter);
+  // An object named twice counts once among the missing.
+  waiter.missing = std::min(needed - there, pending.size());
+  TaskId task = host_ ? host_->TaskOfThisThread() : 0;
+  Waiter* outer = task_waiter_;
+  if (task != 0) task_waiter_ = &waiter;
+  SendWant(lock, pending, for_value, task, waiter.missing);
+  bool done = SleepUntilDone(lock, waiter, task != 0, deadline);
+  objects_.StopWaiting(pending, &waiter);
+  if (task != 0) {
+    task_waiter_ = outer;
+    EndBlock(task, done);
+  }
+  return done;
+}
+
+// Nested tasks that came too late to be run here go back.
+void Peer::EndBlock(TaskId task, bool done) {
+  if (std::vector<TaskId> late = host_->EndBlock(); !late.empty()) SendReturned(late, false);
+  if (done || ended_) return;
+  v1::PeerFrame frame;
+  frame.mutable_unblock()->set_blocked_task_id(task);
+  outbox_->Append(std::move(frame), Outbox::Urgency::kSoon, /*may_block=*/false);
+}
+
+// Outside of a task only what was not asked for yet is wanted: each object is told once. A task
+// names all it waits for, so that the head knows when it goes on.
+void Peer::SendWant(std::unique_lock<std::mutex>& lock, const std::vector<ObjectId>& pending,
+                    bool for_value, TaskId task, size_t needed) {
+  v1::PeerFrame frame;
+  v1::Want* want = frame.mutable_want();
+  for (ObjectId id : pending) {
+    CachedObject* object = objects_.Find(id);
+    bool& asked = for_value ? object->asked_value : object->asked_ready;
+    if (!asked || task != 0) want->add_ids(id);
+    asked = true;
+  }
+  want->set_values(for_value);
+  want->set_blocked_task_id(task);
+  want->set_needed(static_cast<uint32_t>(needed));
+  lock.unlock();  // writing may take a while, and answers may come before it returns
+  if (task != 0) {
+    if (std::vector<TaskId> queue = host_->BeginBlock(); !queue.empty()) SendReturned(queue, false);
+  }
+  if (want->ids_size() > 0) {
+    outbox_->Append(std::move(frame), Outbox::Urgency::kNow);
+  } else {
+    outbox_->Flush();
+  }
+  lock.lock();
+}
+
+bool Peer::SleepUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+                          Deadline deadline) {
+  while (true) {
+    if (in_task && host_->HasNested()) {
+      lock.unlock();
+      host_->RunNested();
+      lock.lock();
+      continue;
+    }
+    if (waiter.missing == 0) return true;
+    if (ended_) return false;
+    if (!deadline) {
+      waiter.wake.wait(lock);
+    } else if (waiter.wake.wait_until(lock, *deadline) == std::cv_status::timeout) {
+      return waiter.missing == 0;
+    }
+  }
+}
+
+}  // namespace kiln::peer
