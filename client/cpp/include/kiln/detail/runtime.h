@@ -1,0 +1,103 @@
+// What the templates of the public headers need of libkiln: no templates, no gRPC, no protobuf.
+//
+// Not part of the API. One Runtime is one connection to a head. All calls may come from any thread.
+// Ids are plain integers here; see common/ids.h.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kiln/options.h"
+
+namespace kiln::value {
+class Room;
+struct Parts;
+struct SharedBytes;
+}  // namespace kiln::value
+
+namespace kiln::detail {
+
+using Id = uint64_t;
+
+// One argument: an object (then `parts` is null) or a value.
+struct Argument {
+  Id ref = 0;
+  std::shared_ptr<value::Parts> parts;
+};
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  // Queues a task; each returned id carries one reference for the caller.
+  // Blocks: while the head grants no credit, unless options.block is false.
+  // Throws: ResourceExhaustedError, DisconnectedError.
+  virtual std::vector<Id> Submit(std::string_view library, std::string_view function,
+                                 const TaskOptions& options, std::vector<Argument> arguments) = 0;
+
+  // Stores a value; one with a room is sealed in place, and read-only from now on. The returned id
+  // carries one reference for the caller. Throws: ObjectStoreFullError.
+  virtual Id Put(const value::Parts& parts) = 0;
+  // Room to write a value of this size in place (value::Parts::room). Throws: ObjectStoreFullError.
+  virtual std::shared_ptr<value::Room> Create(size_t size_bytes) = 0;
+
+  // Waits for all objects, in the order given; errors come as values of kind error.
+  // Returns: nothing if the time was over first.
+  // Throws: DisconnectedError.
+  virtual std::optional<std::vector<value::SharedBytes>> Get(
+      std::span<const Id> ids, std::optional<std::chrono::nanoseconds> timeout) = 0;
+
+  // Waits until `num_returns` objects are sealed or the time is over.
+  // Returns: for each id whether it is sealed (may be more than num_returns).
+  virtual std::vector<bool> Wait(std::span<const Id> ids, size_t num_returns,
+                                 std::optional<std::chrono::nanoseconds> timeout) = 0;
+
+  // Throws: ObjectLostError (unknown), DisconnectedError.
+  virtual void Cancel(Id id, bool force) = 0;
+
+  // One more, or one less, reference of this process on the object.
+  virtual void Retain(Id id) noexcept = 0;
+  virtual void Release(Id id) noexcept = 0;
+
+  virtual double num_cpus() const = 0;
+  virtual std::string address() const = 0;
+};
+
+// The runtime that tasks on this thread run under; null outside of a task. See task_scope.h.
+std::shared_ptr<Runtime> CurrentTaskRuntime();
+
+// --- the function registry (worker/registry.cc) -----------------------------------------------
+
+struct Incoming;  // kiln/detail/value.h
+
+// Decodes the arguments, calls the function and encodes its results: one, or, with `each`, every
+// element of a returned vector or tuple as a result of its own.
+// Throws: BadCall; anything the function throws.
+using Invoker = std::vector<std::shared_ptr<value::Parts>> (*)(void* function,
+                                                               std::span<const Incoming> arguments,
+                                                               uint32_t num_returns, bool each);
+
+// Called by KILN_TASK's static initialisers. A second function of the same name in the same program
+// or library is remembered as a clash and reported when it is called.
+// `signature`: the parameter types, "int, std::string".
+bool RegisterTask(const char* name, void* function, Invoker invoker, std::string signature);
+
+struct FunctionName {
+  std::string library;  // empty: this executable
+  std::string function;
+};
+
+// Added to a function's name on the wire: split the result even if num_returns is 1.
+inline constexpr std::string_view kEachSuffix = "[]";
+
+// Throws: std::invalid_argument (the function has no KILN_TASK).
+const FunctionName& NameOf(void* function);
+
+}  // namespace kiln::detail

@@ -1,0 +1,187 @@
+// Definitions of the templates in session.h.
+//
+// Not part of the API.
+#pragma once
+
+#include <cstdint>
+
+#include "kiln/session.h"
+
+namespace kiln {
+
+namespace detail {
+
+// Throws: TypeMismatchError, naming the object.
+template <typename T>
+T DecodeObject(const Incoming& value, const std::shared_ptr<Runtime>& runtime, Id id) {
+  try {
+    return ValueCodec<T>::Decode(value, runtime);
+  } catch (const Mismatch& mismatch) {
+    throw TypeMismatchError("object " + FormatId(id) + ": " + mismatch.Text());
+  }
+}
+
+template <typename T>
+std::vector<Id> IdsOf(const std::vector<Ref<T>>& refs) {
+  std::vector<Id> ids;
+  ids.reserve(refs.size());
+  for (const Ref<T>& ref : refs) ids.push_back(Checked(ref.handle()).id());
+  return ids;
+}
+
+// What Put makes of a T: text literals become std::string, filled arrays Array.
+template <typename T>
+struct PutTypeOf {
+  using Type = ResultOf<T>;
+};
+template <>
+struct PutTypeOf<const char*> {
+  using Type = std::string;
+};
+template <>
+struct PutTypeOf<char*> {
+  using Type = std::string;
+};
+template <>
+struct PutTypeOf<std::string_view> {
+  using Type = std::string;
+};
+template <typename T>
+using PutType = typename PutTypeOf<std::decay_t<T>>::Type;
+
+template <typename T>
+struct ElementOf {
+  static_assert(!std::is_same_v<T, T>, "kiln: SubmitMany needs a function that returns a vector");
+};
+template <typename T>
+struct ElementOf<std::vector<T>> {
+  using Type = T;
+};
+
+template <typename T>
+struct IsTuple : std::false_type {};
+template <typename... T>
+struct IsTuple<std::tuple<T...>> : std::true_type {};
+template <typename A, typename B>
+struct IsTuple<std::pair<A, B>> : std::true_type {};
+
+}  // namespace detail
+
+template <typename R, typename... P, typename... A>
+std::vector<detail::Id> Submitter::Queue(R (*function)(P...), uint32_t num_returns,
+                                         std::string_view suffix, const A&... arguments) const {
+  static_assert(sizeof...(A) == sizeof...(P),
+                "kiln: wrong number of arguments for this task function");
+  if constexpr (sizeof...(A) == sizeof...(P)) {
+    const detail::FunctionName& name = detail::NameOf(reinterpret_cast<void*>(function));
+    std::vector<detail::Argument> list;
+    list.reserve(sizeof...(P));
+    (list.push_back(detail::MakeArgument<P>(arguments, runtime_)), ...);
+    if (suffix.empty() && options_.num_returns == num_returns) {
+      return runtime_->Submit(name.library, name.function, options_, std::move(list));
+    }
+    TaskOptions options = options_;
+    options.num_returns = num_returns;
+    if (options.name.empty()) options.name = name.function;
+    return runtime_->Submit(name.library, name.function + std::string(suffix), options,
+                            std::move(list));
+  } else {
+    return {};
+  }
+}
+
+template <typename R, typename... P, typename... A>
+auto Submitter::SubmitMany(R (*function)(P...), A&&... arguments) const {
+  using Element = typename detail::ElementOf<detail::ResultOf<R>>::Type;
+  if (options_.num_returns == 0) {
+    throw std::invalid_argument("kiln: SubmitMany with num_returns 0");
+  }
+  std::vector<Ref<Element>> refs;
+  refs.reserve(options_.num_returns);
+  for (detail::Id id : Queue(function, options_.num_returns, detail::kEachSuffix, arguments...)) {
+    refs.push_back(MakeRef<Element>(id));
+  }
+  return refs;
+}
+
+template <typename R, typename... P, typename... A>
+auto Submitter::SubmitTuple(R (*function)(P...), A&&... arguments) const {
+  using Result = detail::ResultOf<R>;
+  static_assert(detail::IsTuple<Result>::value,
+                "kiln: SubmitTuple needs a function that returns a tuple or a pair");
+  constexpr size_t kSize = std::tuple_size_v<Result>;
+  std::vector<detail::Id> ids = Queue(function, kSize, detail::kEachSuffix, arguments...);
+  return [&]<size_t... I>(std::index_sequence<I...>) {
+    return std::tuple<Ref<std::tuple_element_t<I, Result>>...>{
+        MakeRef<std::tuple_element_t<I, Result>>(ids[I])...};
+  }
+  (std::make_index_sequence<kSize>());
+}
+
+template <typename R, typename... P, typename... A>
+auto Session::Submit(R (*function)(P...), A&&... arguments) const {
+  return Submitter(runtime_, {}).Submit(function, std::forward<A>(arguments)...);
+}
+
+inline Submitter Session::With(TaskOptions options) const {
+  return Submitter(runtime_, std::move(options));
+}
+
+template <typename T>
+auto Session::Put(T&& value) const {
+  using Type = detail::PutType<T>;
+  auto wrap = [this](detail::Id id) {
+    return Ref<Type>(std::make_shared<const detail::RefHandle>(runtime_, id));
+  };
+  if constexpr (std::is_same_v<Type, std::remove_cvref_t<T>>) {
+    return wrap(runtime_->Put(*detail::ValueCodec<Type>::Encode(value)));
+  } else {
+    return wrap(runtime_->Put(*detail::ValueCodec<Type>::Encode(Type(std::forward<T>(value)))));
+  }
+}
+
+template <typename T>
+T Session::Get(const Ref<T>& ref, detail::Timeout timeout) const {
+  const detail::Id id = detail::Checked(ref.handle()).id();
+  std::vector<detail::Incoming> values = detail::GetAll(*runtime_, {&id, 1}, timeout);
+  if constexpr (!std::is_void_v<T>) return detail::DecodeObject<T>(values[0], runtime_, id);
+}
+
+template <typename T>
+auto Session::Get(const std::vector<Ref<T>>& refs, detail::Timeout timeout) const {
+  std::vector<detail::Id> ids = detail::IdsOf(refs);
+  std::vector<detail::Incoming> values = detail::GetAll(*runtime_, ids, timeout);
+  if constexpr (!std::is_void_v<T>) {
+    std::vector<T> results;
+    results.reserve(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      results.push_back(detail::DecodeObject<T>(values[i], runtime_, ids[i]));
+    }
+    return results;
+  }
+}
+
+template <typename T>
+WaitResult<T> Session::Wait(const std::vector<Ref<T>>& refs, size_t num_returns,
+                            detail::Timeout timeout) const {
+  if (num_returns == 0 || num_returns > refs.size()) {
+    throw std::invalid_argument("kiln: Wait for " + std::to_string(num_returns) + " of " +
+                                std::to_string(refs.size()) + " refs");
+  }
+  std::vector<bool> sealed = runtime_->Wait(detail::IdsOf(refs), num_returns, timeout);
+  WaitResult<T> result;
+  for (size_t i = 0; i < refs.size(); ++i) {
+    bool ready = sealed[i] && result.ready.size() < num_returns;
+    (ready ? result.ready : result.not_ready).push_back(refs[i]);
+  }
+  return result;
+}
+
+template <typename T>
+Ref<T> Session::FromId(const std::string& text) const {
+  detail::Id id = detail::ParseId(text);
+  runtime_->Retain(id);
+  return Ref<T>(std::make_shared<const detail::RefHandle>(runtime_, id));
+}
+
+}  // namespace kiln

@@ -1,0 +1,68 @@
+// Joining a head, or starting one that ends with this program.
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/cpp/src/own_head.h"
+#include "common/peer/peer.h"
+#include "common/session_dir.h"
+#include "kiln/error.h"
+#include "kiln/session.h"
+#include "worker/peer_runtime.h"
+#include "worker/run_worker.h"
+
+extern char** environ;
+
+namespace kiln {
+namespace {
+
+// How the head re-runs this program as a worker.
+v1::Program ThisProgram(int argc, char** argv) {
+  v1::Program program;
+  char path[PATH_MAX];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+  if (length > 0) program.set_executable(path, static_cast<size_t>(length));
+  for (int i = 0; i < argc; ++i) program.add_args(argv[i]);
+  for (char** variable = environ; *variable; ++variable) program.add_env(*variable);
+  if (char* here = getcwd(nullptr, 0)) {
+    program.set_working_dir(here);
+    free(here);
+  }
+  return program;
+}
+
+}  // namespace
+
+Session Connect(int argc, char** argv, ConnectOptions options) {
+  if (worker::IsWorkerProcess()) worker::RunWorker();
+
+  bool named = !options.address.empty() || !options.session_dir.empty() ||
+               std::getenv("KILN_ADDRESS") || std::getenv("KILN_SESSION_DIR");
+  std::shared_ptr<OwnHead> own_head;
+  Result<Endpoint> endpoint = ResolveEndpoint(options.address, options.session_dir);
+  if (!endpoint.ok() && endpoint.status().code() == Code::kNotFound && !named &&
+      options.start_head) {
+    Result<std::shared_ptr<OwnHead>> started = OwnHead::Start(options);
+    if (!started.ok()) throw ConnectionError(started.status().message());
+    own_head = std::move(*started);
+    endpoint = ResolveEndpoint(own_head->info().address, "");
+  }
+  if (!endpoint.ok()) throw ConnectionError(endpoint.status().message());
+
+  v1::Hello hello;
+  hello.set_kind(v1::Hello::KIND_DRIVER);
+  hello.set_language("cpp");
+  *hello.mutable_program() = ThisProgram(argc, argv);
+  Result<std::shared_ptr<peer::Peer>> peer =
+      peer::Peer::Connect(*endpoint, std::move(hello), nullptr);
+  if (!peer.ok()) throw ConnectionError(peer.status().message());
+  return Session(worker::MakeRuntime(std::move(*peer), std::move(own_head)));
+}
+
+}  // namespace kiln

@@ -1,0 +1,79 @@
+#include "kiln/session.h"
+
+#include "common/ids.h"
+#include "kiln/task.h"
+
+namespace kiln {
+namespace detail {
+namespace {
+
+struct ThreadState {
+  std::shared_ptr<Runtime> runtime;
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+ThreadState& OfThisThread() {
+  thread_local ThreadState state;
+  return state;
+}
+
+}  // namespace
+
+TaskScope::TaskScope(std::shared_ptr<Runtime> runtime, const std::atomic<bool>* cancelled)
+    : outer_runtime_(std::exchange(OfThisThread().runtime, std::move(runtime))),
+      outer_cancelled_(std::exchange(OfThisThread().cancelled, cancelled)) {}
+
+TaskScope::~TaskScope() {
+  OfThisThread().runtime = std::move(outer_runtime_);
+  OfThisThread().cancelled = outer_cancelled_;
+}
+
+std::shared_ptr<Runtime> CurrentTaskRuntime() {
+  return OfThisThread().runtime;
+}
+
+const std::atomic<bool>* CurrentCancelToken() {
+  return OfThisThread().cancelled;
+}
+
+std::string FormatId(Id id) {
+  return FormatRef(id);
+}
+
+Id ParseId(const std::string& text) {
+  std::optional<ObjectId> id = ParseRef(text);
+  if (!id) {
+    throw std::invalid_argument("kiln: not a ref: \"" + text +
+                                "\"; a ref has 16 hexadecimal digits");
+  }
+  return *id;
+}
+
+const RefHandle& Checked(const std::shared_ptr<const RefHandle>& handle) {
+  if (handle == nullptr) throw std::logic_error("kiln: an empty Ref names no object");
+  return *handle;
+}
+
+}  // namespace detail
+
+bool Cancelled() {
+  const std::atomic<bool>* token = detail::CurrentCancelToken();
+  return token != nullptr && token->load(std::memory_order_relaxed);
+}
+
+void ThrowIfCancelled() {
+  if (Cancelled()) throw TaskCancelledError("the task was asked to stop");
+}
+
+Session CurrentSession() {
+  std::shared_ptr<detail::Runtime> runtime = detail::CurrentTaskRuntime();
+  if (runtime == nullptr) {
+    throw std::logic_error(
+        "kiln: CurrentSession outside of a task; in a thread that a task started, use a copy of "
+        "the "
+        "task's session");
+  }
+  return Session(std::move(runtime));
+}
+
+}  // namespace kiln

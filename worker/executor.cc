@@ -1,0 +1,239 @@
+#include "worker/executor.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/value/error_value.h"
+#include "worker/invoke.h"
+#include "worker/library.h"
+#include "worker/peer_runtime.h"
+
+namespace kiln::worker {
+namespace {
+
+// The task thread knows itself by this, so that threads a task starts are not taken for it.
+thread_local TaskId task_of_this_thread = 0;
+
+}  // namespace
+
+void Executor::Start(std::shared_ptr<detail::Runtime> runtime) {
+  std::lock_guard lock(mutex_);
+  runtime_ = std::move(runtime);
+  wake_.notify_one();
+}
+
+peer::Peer& Executor::session() { return PeerOf(*runtime_); }
+
+void Executor::Run() {
+  while (true) {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return ended_ || (runtime_ && !queue_.empty()); });
+    if (ended_) return;
+    v1::Run run = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    if (!Execute(std::move(run))) return;
+  }
+}
+
+// --- the reading thread --------------------------------------------------------------------------
+
+void Executor::OnTaskClass(v1::TaskClass task_class) {
+  std::lock_guard lock(mutex_);
+  uint32_t id = task_class.class_id();
+  classes_[id] = std::make_shared<const v1::TaskClass>(std::move(task_class));
+}
+
+void Executor::OnRun(v1::Run run) {
+  TaskId id = run.task_id();
+  bool returned = false, nested = run.nested();
+  {
+    std::lock_guard lock(mutex_);
+    if (nested != blocked_) {
+      returned = true;  // meant for a block that has ended, or came while one has begun
+    } else {
+      (nested ? nested_ : queue_).push_back(std::move(run));
+    }
+  }
+  if (returned) return GiveBack(id, /*leaving=*/false);
+  wake_.notify_one();
+  if (nested) session().PokeTaskThread();
+}
+
+void Executor::ReturnQueued(const std::vector<TaskId>& tasks) {
+  std::vector<TaskId> found;
+  {
+    std::lock_guard lock(mutex_);
+    for (std::deque<v1::Run>* queue : {&queue_, &nested_}) {
+      std::erase_if(*queue, [&](const v1::Run& run) {
+        bool wanted = std::find(tasks.begin(), tasks.end(), run.task_id()) != tasks.end();
+        if (wanted) found.push_back(run.task_id());
+        return wanted;
+      });
+    }
+  }
+  if (!found.empty()) session().SendReturned(found, /*leaving=*/false);
+}
+
+void Executor::OnRecall(const v1::Recall& recall) {
+  ReturnQueued({recall.task_ids().begin(), recall.task_ids().end()});
+}
+
+void Executor::OnCancelTask(TaskId task) {
+  {
+    std::lock_guard lock(mutex_);
+    for (Running* running : stack_) {
+      if (running->id == task) running->cancelled = true;
+    }
+  }
+  ReturnQueued({task});
+}
+
+void Executor::OnDisconnected() {
+  std::lock_guard lock(mutex_);
+  ended_ = true;
+  wake_.notify_one();
+}
+
+// --- the task thread -----------------------------------------------------------------------------
+
+TaskId Executor::TaskOfThisThread() { return task_of_this_thread; }
+
+std::vector<TaskId> Executor::Empty(std::deque<v1::Run>* queue) {
+  std::vector<TaskId> tasks;
+  for (const v1::Run& run : *queue) tasks.push_back(run.task_id());
+  queue->clear();
+  return tasks;
+}
+
+std::vector<TaskId> Executor::BeginBlock() {
+  std::lock_guard lock(mutex_);
+  blocked_ = true;
+  return Empty(&queue_);
+}
+
+std::vector<TaskId> Executor::EndBlock() {
+  std::lock_guard lock(mutex_);
+  blocked_ = false;
+  return Empty(&nested_);
+}
+
+bool Executor::HasNested() {
+  std::lock_guard lock(mutex_);
+  return !nested_.empty();
+}
+
+void Executor::RunNested() {
+  std::unique_lock lock(mutex_);
+  if (nested_.empty()) return;
+  v1::Run run = std::move(nested_.front());
+  nested_.pop_front();
+  blocked_ = false;  // the nested task is the innermost one now
+  lock.unlock();
+  // A library that is out of date is noticed by the next task that is not nested: the stack below
+  // still needs this process.
+  (void)Execute(std::move(run));
+  lock.lock();
+  blocked_ = true;
+}
+
+void Executor::GiveBack(TaskId task, bool leaving) {
+  session().SendReturned(std::span(&task, 1), leaving);
+}
+
+bool Executor::Execute(v1::Run run) {
+  Running running{run.task_id()};
+  std::shared_ptr<const v1::TaskClass> task_class;
+  bool bottom;
+  {
+    std::lock_guard lock(mutex_);
+    task_class = classes_[run.class_id()];
+    bottom = stack_.empty();
+    stack_.push_back(&running);
+  }
+  bool stale = bottom && task_class && IsStale(task_class->library());
+  v1::Finished finished;
+  if (!stale && task_class) {
+    TaskId outer = std::exchange(task_of_this_thread, running.id);
+    finished = Call(run, *task_class, running);
+    task_of_this_thread = outer;
+  }
+  bool more;
+  {
+    std::lock_guard lock(mutex_);
+    stack_.pop_back();
+    more = !queue_.empty();
+  }
+  if (!task_class) return true;  // a broken head; it will find the task lost with this worker
+  if (stale) {
+    std::vector<TaskId> tasks = {running.id};
+    {
+      std::lock_guard lock(mutex_);
+      for (TaskId task : Empty(&queue_)) tasks.push_back(task);
+    }
+    session().SendReturned(tasks, /*leaving=*/true);
+    return false;
+  }
+  session().SendFinished(std::move(finished), more);
+  return true;
+}
+
+v1::Finished Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
+                            const Running& running) {
+  v1::Finished finished;
+  finished.set_task_id(run.task_id());
+  auto fail = [&](const ErrorInfo& error, bool retryable) {
+    finished.clear_results();
+    finished.add_results()->set_value(EncodeError(error));
+    finished.set_failed(true);
+    finished.set_retryable(retryable);
+  };
+  auto error = [&](ErrorKind kind, const std::string& message) {
+    return ErrorInfo{.kind = kind,
+                     .message = message,
+                     .task = task_class.name(),
+                     .worker_pid = getpid()};
+  };
+
+  v1::ArgList list;
+  std::vector<value::SharedBytes> arguments;
+  bool readable = list.ParseFromString(run.args());
+  for (v1::Arg& arg : *list.mutable_args()) {
+    v1::ObjectValue value;
+    if (arg.arg_case() == v1::Arg::kValue) {
+      value.set_value(std::move(*arg.mutable_value()));
+    } else if (arg.ref_index() < static_cast<uint32_t>(run.refs_size())) {
+      value = run.refs(static_cast<int>(arg.ref_index()));
+    } else {
+      readable = false;
+    }
+    Result<value::SharedBytes> bytes = session().Borrow(std::move(value));
+    if (bytes.ok()) arguments.push_back(std::move(*bytes));
+    readable = readable && bytes.ok();
+  }
+  if (!readable) {
+    fail(error(ErrorKind::kInvalidArguments, "the arguments cannot be read"), false);
+    return finished;
+  }
+
+  Time start = Clock::now();
+  Outcome outcome = Invoke({task_class.library(), task_class.function(), task_class.name(),
+                            arguments, task_class.num_returns(), runtime_, &running.cancelled});
+  finished.set_run_us(static_cast<uint64_t>(
+      std::chrono::duration_cast<microseconds>(Clock::now() - start).count()));
+  if (outcome.error) {
+    fail(*outcome.error, outcome.retryable);
+    return finished;
+  }
+  for (const std::shared_ptr<value::Parts>& parts : outcome.results) {
+    if (Status status = session().FillResult(*parts, finished.add_results()); !status.ok()) {
+      fail(error(ErrorKind::kObjectStoreFull, status.message()), true);
+      return finished;
+    }
+  }
+  return finished;
+}
+
+}  // namespace kiln::worker

@@ -1,0 +1,70 @@
+// Runs the tasks the head sends, one at a time and in order, on a thread of their own.
+//
+// The session's reading thread fills the queue, takes tasks back out when the head recalls them, and
+// sets cancellation tokens. A task that blocks in Get lets the thread run nested tasks on its stack.
+//
+// Thread: TaskHost's calls from the reading thread and the task thread, Run from the task thread.
+// Owner:  RunWorker.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/peer/peer.h"
+#include "kiln/detail/runtime.h"
+#include "kiln/v1/session.pb.h"
+
+namespace kiln::worker {
+
+class Executor : public peer::TaskHost {
+ public:
+  // Lets tasks run; what the reading thread queued before waits until then.
+  void Start(std::shared_ptr<detail::Runtime> runtime);
+  // Blocks: runs tasks until the session ends or a task library is out of date.
+  void Run();
+
+  void OnTaskClass(v1::TaskClass task_class) override;
+  void OnRun(v1::Run run) override;
+  void OnRecall(const v1::Recall& recall) override;
+  void OnCancelTask(TaskId task) override;
+  void OnDisconnected() override;
+
+  TaskId TaskOfThisThread() override;
+  std::vector<TaskId> BeginBlock() override;
+  std::vector<TaskId> EndBlock() override;
+  bool HasNested() override;
+  void RunNested() override;
+
+ private:
+  struct Running {
+    TaskId id;
+    std::atomic<bool> cancelled{false};
+  };
+
+  // Runs one task and reports it. Returns: false if its library is out of date; it was returned.
+  bool Execute(v1::Run run);
+  v1::Finished Call(v1::Run& run, const v1::TaskClass& task_class, const Running& running);
+  // Takes these out of the queues and gives them back to the head.
+  void ReturnQueued(const std::vector<TaskId>& tasks);
+  void GiveBack(TaskId task, bool leaving);
+  std::vector<TaskId> Empty(std::deque<v1::Run>* queue);
+  peer::Peer& session();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::shared_ptr<detail::Runtime> runtime_;  // under mutex_, as all below; constant once set
+  std::unordered_map<uint32_t, std::shared_ptr<const v1::TaskClass>> classes_;
+  std::deque<v1::Run> queue_;   // in the order they are run
+  std::deque<v1::Run> nested_;  // for the task that is blocked
+  std::vector<Running*> stack_; // innermost last
+  bool blocked_ = false;        // the innermost task waits
+  bool ended_ = false;
+};
+
+}  // namespace kiln::worker

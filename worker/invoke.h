@@ -1,0 +1,51 @@
+// Runs one task: finds its function, calls it, and turns what it throws into an error value. The
+// one place where exceptions of user code are caught.
+//
+// Thread: the one that shall run the function; several at a time are fine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/value/error_value.h"
+#include "common/value/value.h"
+#include "kiln/detail/runtime.h"
+
+namespace kiln::worker {
+
+// One call of a task function.
+struct Invocation {
+  std::string library;  // absolute path, or empty: this program
+  std::string function;
+  std::string name;  // of the task, for errors; the function's when empty
+  std::span<const value::SharedBytes> arguments;
+  uint32_t num_returns = 1;
+  // What CurrentSession and kiln::Cancelled see; either may be null.
+  std::shared_ptr<detail::Runtime> runtime;
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+struct Outcome {
+  // num_returns of them, unless there is an error. Hold them until they are sent: see value::Parts.
+  std::vector<std::shared_ptr<value::Parts>> results;
+  std::optional<ErrorInfo> error;
+  // With an error: another attempt could end differently.
+  bool retryable = false;
+};
+
+// Blocks: as long as the function runs.
+// Returns: an outcome in every case; error kinds are
+//   kTaskFailed        the function threw; type is what it threw
+//   kCancelled         the token was set and the function threw TaskCancelledError
+//   kInvalidArguments  the arguments or num_returns do not fit the function
+//   kFunctionNotFound  no such library or function, or two of that name
+//   any other          the function let an error of kiln pass: of a Get (then this task is added to
+//                      its chain) or its own, such as a full store
+Outcome Invoke(const Invocation& invocation);
+
+}  // namespace kiln::worker
