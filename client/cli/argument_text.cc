@@ -1,0 +1,75 @@
+#include "client/cli/argument_text.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "common/ids.h"
+
+namespace kiln::cli {
+namespace {
+
+Status Invalid(std::string message) {
+  return {Code::kInvalidArgument, std::move(message)};
+}
+
+}  // namespace
+
+Status CheckRefs(const std::vector<std::string>& refs) {
+  for (const std::string& ref : refs) {
+    if (!ParseRef(ref)) {
+      return Invalid("'" + ref + "' is not a ref; refs are 16 hexadecimal digits, as printed by " +
+                     "'kiln put', 'kiln run --detach' and 'kiln list objects'");
+    }
+  }
+  return {};
+}
+
+Status CheckJson(const std::string& text, const std::string& what) {
+  try {
+    const nlohmann::json parsed = nlohmann::json::parse(text);
+    return {};
+  } catch (const nlohmann::json::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
+    std::string reason = error.what();
+    size_t bracket = reason.find("] ");
+    if (bracket != std::string::npos) reason.erase(0, bracket + 2);
+    return Invalid(what + " is not JSON: " + reason + "; text is written in double quotes inside " +
+                   "single ones: '\"text\"'");
+  }
+}
+
+Result<std::map<std::string, double>> ParseResources(const std::string& text) {
+  std::map<std::string, double> resources;
+  if (text.empty()) return resources;
+  Status valid = CheckJson(text, "--resources");
+  if (!valid.ok()) return valid;
+  nlohmann::json parsed = nlohmann::json::parse(text);
+  if (!parsed.is_object()) {
+    return Invalid("--resources is not a JSON object; write '{\"disk\": 2}'");
+  }
+  for (const auto& [name, amount] : parsed.items()) {
+    if (name.empty() || !amount.is_number() || amount.get<double>() < 0) {
+      return Invalid("resource '" + name + "' is " + amount.dump() +
+                     "; every resource needs a name and a number of 0 or more: '{\"disk\": 2}'");
+    }
+    resources[name] = amount.get<double>();
+  }
+  return resources;
+}
+
+Result<FunctionRef> ParseFunctionRef(const std::string& text) {
+  size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
+    return Invalid("'" + text + "' does not name a function; write LIBRARY.so:FUNCTION");
+  }
+  std::error_code error;
+  auto library = std::filesystem::absolute(text.substr(0, colon), error).lexically_normal();
+  if (!std::filesystem::exists(library, error)) {
+    return Status(Code::kNotFound, "there is no task library " + library.string() +
+                                       "; build it, or give its path as LIBRARY.so:FUNCTION");
+  }
+  return FunctionRef{library.string(), text.substr(colon + 1)};
+}
+
+}  // namespace kiln::cli

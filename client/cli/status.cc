@@ -1,0 +1,115 @@
+// `kiln status`: the head at a glance.
+
+#include <algorithm>
+#include <map>
+
+#include "client/cli/commands.h"
+#include "client/cli/exit_codes.h"
+#include "client/cli/head_client.h"
+#include "client/cli/message_json.h"
+#include "client/cli/quantity.h"
+
+namespace kiln::cli {
+namespace {
+
+class StatusText {
+ public:
+  StatusText(const Console& console, const v1::Status& status)
+      : console_(console), status_(status) {}
+
+  std::string ToString() {
+    Head();
+    Resources();
+    Work();
+    Failures();
+    return text_;
+  }
+
+ private:
+  void Title(const std::string& title) {
+    text_ += "\n" + console_.Paint(Colour::kBold, title) + "\n";
+  }
+  void Line(const std::string& name, const std::string& value) {
+    text_ += "  " + name + std::string(name.size() < 10 ? 10 - name.size() : 1, ' ') + value + "\n";
+  }
+
+  void Head() {
+    int64_t now_ms = WallMilliseconds();
+    text_ += console_.Paint(Colour::kBold,
+                            "======== kiln status: " + FormatWallTime(now_ms) + " ========") +
+             "\n";
+    milliseconds up(std::max<int64_t>(0, now_ms - status_.started_ms()));
+    Line("Head", "kiln " + status_.version() + ", pid " + std::to_string(status_.pid()) + ", up " +
+                     FormatSpan(up));
+    Line("Address",
+         status_.address() + (status_.tcp_address().empty() ? "" : ", " + status_.tcp_address()));
+    Line("Logs", status_.log_dir());
+  }
+
+  void Resources() {
+    const v1::Resources& total = status_.total();
+    const v1::Resources& used = status_.used();
+    Title("Resources (used/total)");
+    text_ += "  " + Share(used.num_cpus(), total.num_cpus()) + " CPU\n";
+    if (total.memory_bytes() != 0) {
+      text_ += "  " + FormatSize(used.memory_bytes()) + "/" + FormatSize(total.memory_bytes()) +
+               " memory\n";
+    }
+    text_ += "  " + FormatSize(status_.store_used_bytes()) + "/" +
+             FormatSize(status_.store_capacity_bytes()) + " object_store_memory\n";
+    // A map has no order; people want the same one each time.
+    std::map<std::string, double> custom(total.custom().begin(), total.custom().end());
+    for (const auto& [name, amount] : custom) {
+      auto held = used.custom().find(name);
+      text_ +=
+          "  " + Share(held == used.custom().end() ? 0 : held->second, amount) + " " + name + "\n";
+    }
+  }
+
+  static std::string Share(double used, double total) {
+    return FormatNumber(used) + "/" + FormatNumber(total);
+  }
+
+  void Work() {
+    auto text = [](uint64_t number) { return std::to_string(number); };
+    Title("Work");
+    Line("Workers", text(status_.workers()) + " (" + text(status_.workers_idle()) + " idle, " +
+                        text(status_.workers_blocked()) + " blocked in get)");
+    Line("Tasks", text(status_.tasks_running()) + " running, " + text(status_.tasks_ready()) +
+                      " ready, " + text(status_.tasks_waiting()) + " waiting for arguments (" +
+                      FormatSize(status_.queued_bytes()) + " of arguments)");
+    std::string failed = text(status_.tasks_failed()) + " failed";
+    if (status_.tasks_failed() != 0) failed = console_.Paint(Colour::kYellow, failed);
+    Line("Done", text(status_.tasks_finished()) + " finished, of those " + failed);
+    Line("Objects", text(status_.objects()));
+    Line("Drivers", text(status_.drivers()));
+    Line("Jobs", text(status_.jobs_active()) + " active");
+  }
+
+  void Failures() {
+    if (status_.worker_failures().empty()) return;
+    Title("Workers that cannot start");
+    for (const std::string& failure : status_.worker_failures()) {
+      text_ += "  " + console_.Paint(Colour::kRed, failure) + "\n";
+    }
+  }
+
+  const Console& console_;
+  const v1::Status& status_;
+  std::string text_;
+};
+
+}  // namespace
+
+int RunStatus(Console& console, const StatusOptions& options) {
+  Interrupt interrupt;
+  auto head = HeadClient::Connect(options.connection, &interrupt);
+  if (!head.ok()) return console.Fail(head.status());
+  auto status = (*head)->GetStatus();
+  if (!status.ok()) return console.Fail(status.status());
+  console.Write(console.json() ? DumpJson(ToJson(*status))
+                               : StatusText(console, *status).ToString());
+  return console.Finish(kExitOk);
+}
+
+}  // namespace kiln::cli
