@@ -359,10 +359,9 @@ void AddMicrobenchmark(CLI::App& parent, Invocation* invocation) {
   MicrobenchmarkOptions& o = *command.options;
   command.app->add_option("--filter", o.filter, "Only those whose name matches")
       ->type_name("REGEX");
-  command.app->add_option("--session-dir", o.session_dir, "Use the head there");
   command.Examples("  kiln microbenchmark\n  kiln microbenchmark --json --filter 'put'");
   command.Runs(
-      [](Console&, const MicrobenchmarkOptions& options) { return RunMicrobenchmark(options); },
+      RunMicrobenchmark,
       [invocation](CLI::App&, MicrobenchmarkOptions& options) { options.json = invocation->json; });
 }
 

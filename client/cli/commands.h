@@ -136,8 +136,10 @@ int RunList(Console& console, const ListOptions& options);
 struct MicrobenchmarkOptions {
   bool json = false;
   std::string filter;  // regular expression on the names
-  std::string session_dir;
 };
-int RunMicrobenchmark(const MicrobenchmarkOptions& options);
+// With a head of its own. Its tasks run in this executable, re-run as a worker.
+int RunMicrobenchmark(Console& console, const MicrobenchmarkOptions& options);
+// In such a worker: does not return. Else nothing.
+void ServeMicrobenchmark(int argc, char** argv);
 
 }  // namespace kiln::cli

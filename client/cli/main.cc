@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "client/cli/command_line.h"
+#include "client/cli/commands.h"
 #include "client/cli/console.h"
 #include "client/cli/exit_codes.h"
 #include "client/cli/nearest.h"
@@ -158,6 +159,7 @@ int Main(Words words) {
 }  // namespace kiln::cli
 
 int main(int argc, char** argv) {
+  kiln::cli::ServeMicrobenchmark(argc, argv);
   kiln::cli::OpenStandardFiles();
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write(), see Console
   return kiln::cli::Main({argv + 1, argv + argc});

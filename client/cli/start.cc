@@ -19,6 +19,7 @@
 #include "client/cli/process_end.h"
 #include "client/cli/quantity.h"
 #include "client/cli/shell_text.h"
+#include "common/head_answer.h"
 #include "common/session_dir.h"
 
 extern char** environ;
@@ -140,18 +141,6 @@ Result<std::string> ReadAnswerLine(int fd, Interrupt& interrupt) {
     size_t end = line.find('\n');
     if (end != std::string::npos) return line.substr(0, end);
   }
-}
-
-Result<HeadInfo> ParseAnswer(const std::string& line) {
-  auto answer = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (answer.is_object() && answer.contains("ready")) return ParseHeadInfo(answer["ready"].dump());
-  if (answer.is_object() && answer.contains("error") && answer["error"].is_object()) {
-    const auto& error = answer["error"];
-    int code = error.value("code", static_cast<int>(Code::kUnknown));
-    return Status(code == 0 ? Code::kUnknown : static_cast<Code>(code),
-                  error.value("message", "the head could not start"));
-  }
-  return Status(Code::kInternal, "the head ended without an answer");
 }
 
 std::string Describe(const Console& console, const HeadInfo& info, const StartOptions& options) {
