@@ -93,6 +93,8 @@ inline constexpr size_t kBatchBytes = 256 * 1024;
 inline constexpr size_t kBatchFrames = 1'024;
 // Bytes queued for one peer that does not read. Beyond it the peer's session is ended.
 inline constexpr size_t kMaxOutboxBytes = size_t{1} << 30;
+// A session that was ended and whose peer does not take the last frames is cut off after this.
+inline constexpr Duration kCloseGrace = seconds(1);
 // Part of a value in one message of Objects.Put and Objects.Get.
 inline constexpr size_t kChunkBytes = size_t{1} << 20;
 // A peer that has not said hello by then is disconnected.

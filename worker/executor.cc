@@ -154,10 +154,10 @@ bool Executor::Execute(v1::Run run) {
     stack_.push_back(&running);
   }
   bool stale = bottom && task_class && IsStale(task_class->library());
-  v1::Finished finished;
+  Report report;
   if (!stale && task_class) {
     TaskId outer = std::exchange(task_of_this_thread, running.id);
-    finished = Call(run, *task_class, running);
+    report = Call(run, *task_class, running);
     task_of_this_thread = outer;
   }
   bool more;
@@ -176,13 +176,14 @@ bool Executor::Execute(v1::Run run) {
     session().SendReturned(tasks, /*leaving=*/true);
     return false;
   }
-  session().SendFinished(std::move(finished), more);
+  session().SendFinished(std::move(report.finished), more);
   return true;
 }
 
-v1::Finished Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
-                            const Running& running) {
-  v1::Finished finished;
+Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
+                                const Running& running) {
+  Report report;
+  v1::Finished& finished = report.finished;
   finished.set_task_id(run.task_id());
   auto fail = [&](const ErrorInfo& error, bool retryable) {
     finished.clear_results();
@@ -215,7 +216,7 @@ v1::Finished Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
   }
   if (!readable) {
     fail(error(ErrorKind::kInvalidArguments, "the arguments cannot be read"), false);
-    return finished;
+    return report;
   }
 
   Time start = Clock::now();
@@ -225,15 +226,16 @@ v1::Finished Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
       std::chrono::duration_cast<microseconds>(Clock::now() - start).count()));
   if (outcome.error) {
     fail(*outcome.error, outcome.retryable);
-    return finished;
+    return report;
   }
   for (const std::shared_ptr<value::Parts>& parts : outcome.results) {
     if (Status status = session().FillResult(*parts, finished.add_results()); !status.ok()) {
       fail(error(ErrorKind::kObjectStoreFull, status.message()), true);
-      return finished;
+      return report;
     }
   }
-  return finished;
+  report.results = std::move(outcome.results);
+  return report;
 }
 
 }  // namespace kiln::worker

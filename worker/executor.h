@@ -49,7 +49,13 @@ class Executor : public peer::TaskHost {
 
   // Runs one task and reports it. Returns: false if its library is out of date; it was returned.
   bool Execute(v1::Run run);
-  v1::Finished Call(v1::Run& run, const v1::TaskClass& task_class, const Running& running);
+  // What a call left: the report, and the results it speaks of, whose refs must not be released
+  // before the report is queued.
+  struct Report {
+    v1::Finished finished;
+    std::vector<std::shared_ptr<value::Parts>> results;
+  };
+  Report Call(v1::Run& run, const v1::TaskClass& task_class, const Running& running);
   // Takes these out of the queues and gives them back to the head.
   void ReturnQueued(const std::vector<TaskId>& tasks);
   void GiveBack(TaskId task, bool leaving);

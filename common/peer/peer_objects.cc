@@ -99,7 +99,7 @@ Result<ObjectId> Peer::Seal(Room& room, std::vector<ObjectId> contained) {
     std::lock_guard lock(mutex_);
     if (ended_) return Disconnected();
   }
-  if (!room.in_store()) return PutInline(room.TakeBytes(), std::move(contained));
+  if (!room.in_store()) return PutInline(room.bytes(), std::move(contained));
   room.Close();
   v1::PeerFrame frame;
   frame.mutable_seal()->set_id(room.id());

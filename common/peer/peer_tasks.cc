@@ -125,7 +125,7 @@ Status Peer::FillResult(const value::Parts& parts, v1::TaskResult* result) {
   }
   parts.WriteTo(room->data());
   if (!room->in_store()) {
-    result->set_value(room->TakeBytes());
+    result->set_value(room->bytes());
     return Status();
   }
   room->Close();

@@ -37,8 +37,9 @@ class Room : public value::Room {
 
   // Makes the pages read-only; the room is the reader's from now on. Requires: in_store().
   void Close();
-  // The bytes of private room. Requires: !in_store().
-  std::string TakeBytes() { return std::move(bytes_); }
+  // The bytes of private room; a copy, for arrays may go on looking at the room.
+  // Requires: !in_store().
+  const std::string& bytes() const { return bytes_; }
 
  private:
   std::shared_ptr<Peer> peer_;  // null in private memory, and once closed

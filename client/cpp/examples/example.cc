@@ -23,7 +23,7 @@ Arguments ParseArguments(int argc, char** argv) {
   return arguments;
 }
 
-kiln::Session Start(int argc, char** argv) {
+kiln::Session Start(int argc, char** argv) try {
   auto start = std::chrono::steady_clock::now();
   kiln::Session session = kiln::Connect(argc, argv);
   std::vector<kiln::Ref<void>> first;
@@ -33,6 +33,9 @@ kiln::Session Start(int argc, char** argv) {
   std::printf("connected to %s with %g CPUs, first results after %.0f ms\n",
               session.address().c_str(), session.num_cpus(), elapsed.count());
   return session;
+} catch (const kiln::ConnectionError& error) {
+  std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
+  std::exit(1);
 }
 
 int Conclude(const std::string& name, bool ok, double serial_ms, double kiln_ms) {

@@ -1,0 +1,7 @@
+// Expect: kiln: a task cannot return a view
+#include <kiln/kiln.h>
+
+std::span<const double> Numbers() {
+  return {};
+}
+KILN_TASK(Numbers);
