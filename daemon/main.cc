@@ -79,6 +79,8 @@ void BlockSignals() {
 }
 
 int RunHead(const HeadArguments& arguments) {
+  // Ours alone, so that its hang-up means what it says; the daemon keeps only such descriptors.
+  if (arguments.owner_fd >= 0) fcntl(arguments.owner_fd, F_SETFD, FD_CLOEXEC);
   Result<log::Level> level = log::ParseLevel(arguments.log_level);
   std::string dir =
       arguments.session_dir.empty() ? DefaultSessionDir() : arguments.session_dir;

@@ -208,7 +208,8 @@ class Core {
 
   // Unknown ids are ignored: a peer may hold a ref that is gone.
   void OnRetained(SessionNumber session, std::span<const ObjectId> ids);
-  // Errors:  FailedPrecondition (the session holds none): nothing is released from there on.
+  // Errors:  FailedPrecondition (the session holds none of an object that is there): nothing is
+  //          released from there on.
   Status OnReleased(SessionNumber session, std::span<const ObjectId> ids, Time now);
   // kHeadSession's reference on the object ends at `when`.
   // Errors:  NotFound.

@@ -155,19 +155,22 @@ bool Core::State::RunBehind() {
   Task& task = line.head();
   const uint32_t depth = classes.PipelineDepth(task.task_class);
   if (depth < 2) return false;
-  // Spread evenly: nobody gets more ahead than its share of what waits.
-  const auto cpus = static_cast<size_t>(std::max(1, options.num_workers));
-  const size_t most = std::min<size_t>(depth, 1 + (line.size + cpus - 1) / cpus);
   Worker* best = nullptr;
+  size_t waiting = line.size;  // and what was given ahead
   for (Worker* worker : workers.programs().at(classes.GetShape(line.shape).program).workers) {
     if (worker->state != WorkerState::kBusy || worker->stack.size() != 1) continue;
-    if (worker->recalled > 0 || now - worker->progress >= limits::kRecallAfter) continue;
     const std::deque<Task*>& queue = worker->stack.front().tasks;
-    if (queue.size() >= most || queue.front()->task_class != task.task_class) continue;
+    waiting += queue.size() - 1;
+    if (queue.size() >= depth || queue.front()->task_class != task.task_class) continue;
+    if (worker->recalled > 0 || now - worker->progress >= limits::kRecallAfter) continue;
     if (queue.front()->cancel_asked) continue;
     if (best == nullptr || queue.size() < best->stack.front().tasks.size()) best = worker;
   }
-  if (best == nullptr) return false;
+  // Spread evenly: nobody gets more ahead than its share of what waits.
+  const auto cpus = static_cast<size_t>(std::max(1, options.num_workers));
+  if (best == nullptr || best->stack.front().tasks.size() > (waiting + cpus - 1) / cpus) {
+    return false;
+  }
   Assign(task, *best, Place::kBehind);
   return true;
 }

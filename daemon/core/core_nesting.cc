@@ -102,12 +102,22 @@ bool Core::State::RunNested(bool stuck) {
   return false;
 }
 
-// True if tasks are ready, workers are blocked, and nothing is under way that could change either.
-bool Core::State::IsStuck() const {
-  return !ready.empty() && workers.in_state(WorkerState::kBlocked) > 0 &&
-         workers.in_state(WorkerState::kBusy) == 0 &&
-         workers.in_state(WorkerState::kStarting) == 0 &&
-         workers.in_state(WorkerState::kLeaving) == 0;
+// True if tasks are ready, workers are blocked, and nothing is under way or can be started that
+// could change either.
+bool Core::State::IsStuck() {
+  const bool still = !ready.empty() && workers.in_state(WorkerState::kBlocked) > 0 &&
+                     workers.in_state(WorkerState::kBusy) == 0 &&
+                     workers.in_state(WorkerState::kStarting) == 0 &&
+                     workers.in_state(WorkerState::kLeaving) == 0;
+  if (!still) return false;
+  const auto can_move = [this](const auto& entry) {
+    const Shape& shape = classes.GetShape(entry.second.shape);
+    const Program& program = workers.ProgramOf(shape.program);
+    if (!shape.resources.FitsIn(free) || now < program.retry_at) return false;
+    return !program.idle.empty() || CanStart(program) || FindSpare(program.id) != nullptr;
+  };
+  const auto& lines = ready.lines();
+  return std::none_of(lines.begin(), lines.end(), can_move);
 }
 
 // Fails a task that is waited for, when no process that is there can run it (it would be nested too deep,

@@ -64,7 +64,7 @@ void Core::OnWanted(SessionNumber session, std::span<const ObjectId> ids, bool v
   State& state = *state_;
   state.Begin(now);
   if (state.sessions.FindOpen(session)) {
-    Task* task = blocked_task ? state.FindInnermost(session, blocked_task) : nullptr;
+    Task* task = blocked_task ? state.FindBlockable(session, blocked_task) : nullptr;
     const uint64_t number = task ? ++state.last_block : 0;
     uint32_t answered = 0;
     for (ObjectId id : ids) {

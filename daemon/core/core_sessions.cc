@@ -50,6 +50,7 @@ Status Core::OnReleased(SessionNumber number, std::span<const ObjectId> ids, Tim
   state.Begin(now);
   for (ObjectId id : ids) {
     if (session != nullptr && state.DropReference(*session, id)) continue;
+    if (state.objects.Find(id) == nullptr) continue;
     status = Status(Code::kFailedPrecondition, "session " + std::to_string(number) +
                                                    " holds no reference on object " +
                                                    FormatRef(id));

@@ -84,25 +84,32 @@ void Core::State::GiveResources(const Task& task) {
   sessions.Find(task.root)->cpu_units -= shape.cpu_units;
 }
 
-// Returns: the task if it is the innermost one of this session's worker, else null.
-Task* Core::State::FindInnermost(SessionNumber session, TaskId id) {
+// Returns: the task if it may block: it is the innermost one of this session's worker, or blocked
+//          already. Else null.
+Task* Core::State::FindBlockable(SessionNumber session, TaskId id) {
   Task* task = tasks.Find(id);
   if (task == nullptr || task->worker == nullptr || task->worker->session != session) {
     return nullptr;
   }
-  return task->worker->stack.back().tasks.front() == task ? task : nullptr;
+  const bool innermost = task->worker->stack.back().tasks.front() == task;
+  return innermost || task->state == TaskState::kBlocked ? task : nullptr;
 }
 
-// Requires: the task is innermost.
+// Requires: FindBlockable.
 void Core::State::BlockTask(Task& task, Block block) {
   Worker& worker = *task.worker;
-  Frame& frame = worker.stack.back();
-  frame.block = std::make_unique<Block>(std::move(block));
-  if (task.state == TaskState::kBlocked) return;  // asks for something else now
-  tasks.Move(task, TaskState::kBlocked);
-  frame.holds_resources = false;
-  GiveResources(task);
-  UpdateState(worker);
+  for (Frame& frame : worker.stack) {
+    if (frame.tasks.front() != &task) continue;
+    frame.block = std::make_unique<Block>(std::move(block));
+    // One that is blocked already gave up the last wait and waits for something else now, perhaps
+    // with a task above it that is on its way back.
+    if (task.state == TaskState::kBlocked) return;
+    tasks.Move(task, TaskState::kBlocked);
+    frame.holds_resources = false;
+    GiveResources(task);
+    UpdateState(worker);
+    return;
+  }
 }
 
 void Core::State::CountDelivery(const Waiter& waiter) {

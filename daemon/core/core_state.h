@@ -103,7 +103,7 @@ struct Core::State {
   void TakeOff(Task& task);
   void TakeResources(const Task& task);
   void GiveResources(const Task& task);
-  Task* FindInnermost(SessionNumber session, TaskId id);
+  Task* FindBlockable(SessionNumber session, TaskId id);
   void BlockTask(Task& task, Block block);
   void CountDelivery(const Waiter& waiter);
   void ResumeInnermost(Worker& worker);
@@ -131,7 +131,7 @@ struct Core::State {
   Task* FindAwaited(const Worker& worker, Where where, size_t limit);
   bool MayRun(const Task& task, const Worker& worker, Where where) const;
   bool RunNested(bool stuck);
-  bool IsStuck() const;
+  bool IsStuck();
   bool FailUnreachable();
 
   // --- core_workers.cc: processes ----------------------------------------------------------------
@@ -144,6 +144,7 @@ struct Core::State {
   void Retire(Worker& worker);
   void Kill(Worker& worker, std::string why);
   void AdjustWorkers();
+  bool MayGetWorker(const Program& program);
   std::vector<std::pair<ProgramId, int>> CountDemand();
   bool MakeRoom(Program& program, int& room_coming);
   void RestoreReserve();

@@ -20,6 +20,7 @@ Status Core::OnWorkerReady(WorkerId id, SessionNumber number, int64_t pid, Time 
   session.program = worker->program;
   worker->session = number;
   worker->pid = pid;
+  state.timers.Remove({worker->start_due, TimerKind::kWorkerStart, id});
   state.workers.Move(*worker, WorkerState::kIdle, now);
   Program& program = state.workers.ProgramOf(worker->program);
   program.failures = 0;
@@ -59,6 +60,7 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
       state.sessions.EraseIfDone(*closed);
     }
   }
+  state.timers.Remove({worker->start_due, TimerKind::kWorkerStart, id});
   state.timers.Remove({worker->leave_due, TimerKind::kWorkerLeave, id});
   state.workers.Erase(*worker);
   if (failed) state.OnStartFailed(program, why);
@@ -110,8 +112,9 @@ bool Core::State::CanStart(const Program& program) const {
 }
 
 void Core::State::Start(ProgramId program) {
-  const Worker& worker = workers.Insert(program);
-  timers.Add({now + limits::kWorkerStartTimeout, TimerKind::kWorkerStart, worker.id});
+  Worker& worker = workers.Insert(program);
+  worker.start_due = now + limits::kWorkerStartTimeout;
+  timers.Add({worker.start_due, TimerKind::kWorkerStart, worker.id});
   Decide(StartWorker{worker.id, program});
 }
 
@@ -184,14 +187,23 @@ void Core::State::AdjustWorkers() {
   RetireExcess();
 }
 
-// Returns: for each program, how many of its ready tasks fit in what is free now, in the order in
-// which they would be served.
+// True if a worker of the program is on its way, or can be started now or when another has left.
+bool Core::State::MayGetWorker(const Program& program) {
+  if (program.starting > 0) return true;
+  if (now < program.retry_at) return false;
+  return CanStart(program) || workers.in_state(WorkerState::kLeaving) > 0 ||
+         FindSpare(program.id) != nullptr;
+}
+
+// Returns: for each program that may get a worker, how many of its ready tasks fit in what is free
+// now, in the order in which they would be served. The others lay no claim to what is free.
 std::vector<std::pair<ProgramId, int>> Core::State::CountDemand() {
   std::vector<std::pair<ProgramId, int>> demand;
   if (ready.empty()) return demand;
   Resources left = free;
   for (const Line* line : OrderLines()) {
     const Shape& shape = classes.GetShape(line->shape);
+    if (!MayGetWorker(workers.ProgramOf(shape.program))) continue;
     const auto most = std::min<size_t>(line->size, static_cast<size_t>(options.max_workers));
     int count = 0;
     while (static_cast<size_t>(count) < most && shape.resources.FitsIn(left)) {

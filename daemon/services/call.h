@@ -1,6 +1,7 @@
 // What all service adapters share: who may call, and how a call reaches the loop.
 #pragma once
 
+#include <google/protobuf/message_lite.h>
 #include <grpcpp/grpcpp.h>
 
 #include <string>
@@ -26,6 +27,17 @@ Status Authorize(const Context& context, const grpc::CallbackServerContext& call
 Result<ObjectId> ReadRef(const std::string& text);
 Result<std::vector<ObjectId>> ReadRefs(
     const google::protobuf::RepeatedPtrField<std::string>& texts);
+
+// Longest time a request can name, in milliseconds: 34 years. More is as good as without end, and
+// would overflow when added to a time.
+inline constexpr int64_t kLongestMs = int64_t{1} << 40;
+// Returns: `ms` milliseconds from now; kNever for a negative or too large one.
+Time TimeIn(int64_t ms);
+
+// Streams are read as bytes and parsed here, so that a message that cannot be parsed is told from
+// the end of the stream. Returns: false if `bytes` is no such message.
+bool Parse(grpc::ByteBuffer* bytes, google::protobuf::MessageLite* message);
+grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
 
 // Runs `handle`, a Status(), on the loop and finishes the call with what it returns. It may use the
 // request and the response.

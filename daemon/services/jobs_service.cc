@@ -1,4 +1,5 @@
 // Jobs.
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -173,8 +174,9 @@ class JobsService : public v1::Jobs::CallbackService {
     context_->loop->Post([this, reactor, request, response] {
       Result<const process::Job*> job = FindJob(*context_, request->id());
       if (!job.ok()) return reactor->Finish(ToGrpc(job.status()));
-      Duration grace =
-          request->grace_ms() > 0 ? milliseconds(request->grace_ms()) : limits::kStopGrace;
+      Duration grace = request->grace_ms() > 0
+                           ? milliseconds(std::min(request->grace_ms(), kLongestMs))
+                           : limits::kStopGrace;
       Status status =
           context_->jobs->Stop((*job)->id, grace, [reactor, response](const process::Job& ended) {
             ToProto(ended, response);

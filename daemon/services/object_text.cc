@@ -23,7 +23,9 @@ Result<Encoded> Encode(v1::Encoding encoding, std::string data) {
       return Encoded{std::move(*bytes), {}};
     }
     case v1::ENCODING_VALUE: {
-      if (Result<value::View> view = value::ParseValue(data); !view.ok()) return view.status();
+      if (Result<value::View> view = value::ParseValue(data); !view.ok()) {
+        return Status(Code::kInvalidArgument, view.status().message());
+      }
       return Encoded{std::move(data), {}};
     }
     default: {

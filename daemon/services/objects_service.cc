@@ -13,45 +13,60 @@
 namespace kiln::services {
 namespace {
 
-Time DeadlineOf(int64_t timeout_ms) {
-  constexpr int64_t kLongest = int64_t{1} << 40;  // 34 years; more is as good as never
-  if (timeout_ms < 0 || timeout_ms > kLongest) return kNever;
-  return Clock::now() + milliseconds(timeout_ms);
-}
-
-// Collects a value; once it is whole, the loop stores it.
-class PutReactor : public grpc::ServerReadReactor<v1::PutRequest> {
+// Collects a value; once it is whole, the loop stores it. gRPC's threads collect, one call at a
+// time; after the last read the members belong to the loop.
+class PutReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
-  PutReactor(const Context* context, v1::PutResponse* response)
-      : context_(context), response_(response) {
-    StartRead(&part_);
+  PutReactor(const Context* context, grpc::CallbackServerContext* call, grpc::ByteBuffer* response)
+      : context_(context), call_(call), response_(response) {
+    StartRead(&bytes_);
   }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
       context_->loop->Post([this] { Finish(ToGrpc(Store())); });
-      return;
+    } else if (Status status = Collect(); !status.ok()) {
+      Finish(ToGrpc(status));
+    } else {
+      StartRead(&bytes_);
+    }
+  }
+
+  // A client that has gone never learns the ref, so nobody could release the object.
+  void OnDone() override {
+    bool unanswered = call_->IsCancelled();
+    context_->loop->Post([this, unanswered] {
+      if (unanswered && id_ != 0) {
+        (void)context_->core->OnReleased(kHeadSession, std::span(&id_, 1), Clock::now());
+      }
+      delete this;
+    });
+  }
+
+ private:
+  Status Collect() {
+    v1::PutRequest part;
+    if (!Parse(&bytes_, &part)) {
+      return Status(Code::kInvalidArgument, "a message of Put that is no PutRequest");
     }
     if (first_) {
       first_ = false;
-      encoding_ = part_.encoding();
-      ttl_ms_ = part_.ttl_ms();
-      size_bytes_ = part_.size_bytes();
+      encoding_ = part.encoding();
+      ttl_ms_ = part.ttl_ms();
+      size_bytes_ = part.size_bytes();
     }
-    if (data_.size() + part_.data().size() > context_->store->capacity_bytes()) {
-      Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                          "the value is larger than the object store (" +
-                              std::to_string(context_->store->capacity_bytes()) + " bytes)"));
-      return;
+    const uint64_t capacity = context_->store->capacity_bytes();
+    if (std::max<uint64_t>(data_.size() + part.data().size(), size_bytes_) > capacity) {
+      return Status(Code::kResourceExhausted, "the value is larger than the object store (" +
+                                                  std::to_string(capacity) + " bytes)");
     }
-    data_ += part_.data();
-    StartRead(&part_);
+    data_.reserve(size_bytes_);
+    data_ += part.data();
+    return Status();
   }
 
-  void OnDone() override { delete this; }
-
- private:
   Status Store() {
+    if (call_->IsCancelled()) return Status(Code::kCancelled, "the client went away");
     if (first_) return Status(Code::kInvalidArgument, "Put without a message");
     if (size_bytes_ != 0 && size_bytes_ != data_.size()) {
       return Status(Code::kInvalidArgument, "size_bytes said " + std::to_string(size_bytes_) +
@@ -59,21 +74,24 @@ class PutReactor : public grpc::ServerReadReactor<v1::PutRequest> {
     }
     Result<ObjectId> id = StoreEncoded(*context_, encoding_, std::move(data_));
     if (!id.ok()) return id.status();
-    if (ttl_ms_ > 0) {
-      (void)context_->core->SetTimeToLive(*id, Clock::now() + milliseconds(ttl_ms_));
-    }
-    response_->set_ref(FormatRef(*id));
+    id_ = *id;
+    if (ttl_ms_ > 0) (void)context_->core->SetTimeToLive(id_, TimeIn(ttl_ms_));
+    v1::PutResponse response;
+    response.set_ref(FormatRef(id_));
+    *response_ = Serialize(response);
     return Status();
   }
 
   const Context* const context_;
-  v1::PutResponse* const response_;
-  v1::PutRequest part_;
+  grpc::CallbackServerContext* const call_;
+  grpc::ByteBuffer* const response_;
+  grpc::ByteBuffer bytes_;  // the message being read
   bool first_ = true;
   v1::Encoding encoding_ = v1::ENCODING_UNSPECIFIED;
   int64_t ttl_ms_ = 0;
   uint64_t size_bytes_ = 0;
   std::string data_;
+  ObjectId id_ = 0;  // once stored
 };
 
 // Waits for an object, then streams it. Its members belong to the loop; gRPC's threads only post.
@@ -101,7 +119,7 @@ class GetReactor : public grpc::ServerWriteReactor<v1::GetResponse> {
     id_ = *id;
     timeout_ms_ = request.timeout_ms();
     Result<sessions::HeadSession::WaitId> wait = context_->head_session->Wait(
-        {id_}, 1, DeadlineOf(timeout_ms_), [this](bool in_time) { OnSealed(in_time); });
+        {id_}, 1, TimeIn(timeout_ms_), [this](bool in_time) { OnSealed(in_time); });
     if (!wait.ok()) return End(wait.status());
     wait_ = *wait;
   }
@@ -190,7 +208,7 @@ class WaitReactor : public grpc::ServerUnaryReactor {
       return End(Status(Code::kInvalidArgument, "a ref is named twice"));
     }
     Result<sessions::HeadSession::WaitId> wait = context_->head_session->Wait(
-        *ids, needed, DeadlineOf(request_->timeout_ms()), [this, ids = *ids, needed](bool) {
+        *ids, needed, TimeIn(request_->timeout_ms()), [this, ids = *ids, needed](bool) {
           if (!ended_) Answer(ids, needed);
         });
     if (!wait.ok()) return End(wait.status());
@@ -220,15 +238,20 @@ class WaitReactor : public grpc::ServerUnaryReactor {
   bool ended_ = false;
 };
 
-class ObjectsService : public v1::Objects::CallbackService {
+// Put is read as bytes, see Parse.
+using ObjectsBase = v1::Objects::WithRawCallbackMethod_Put<v1::Objects::WithCallbackMethod_Get<
+    v1::Objects::WithCallbackMethod_Wait<v1::Objects::WithCallbackMethod_Release<
+        v1::Objects::WithCallbackMethod_Contains<v1::Objects::Service>>>>>;
+
+class ObjectsService : public ObjectsBase {
  public:
   explicit ObjectsService(const Context* context) : context_(context) {}
 
-  grpc::ServerReadReactor<v1::PutRequest>* Put(grpc::CallbackServerContext* call,
-                                               v1::PutResponse* response) override {
+  grpc::ServerReadReactor<grpc::ByteBuffer>* Put(grpc::CallbackServerContext* call,
+                                                 grpc::ByteBuffer* response) override {
     Status status = Authorize(*context_, *call);
-    if (status.ok()) return new PutReactor(context_, response);
-    return new Refused<grpc::ServerReadReactor<v1::PutRequest>>(status);
+    if (status.ok()) return new PutReactor(context_, call, response);
+    return new Refused<grpc::ServerReadReactor<grpc::ByteBuffer>>(status);
   }
 
   grpc::ServerWriteReactor<v1::GetResponse>* Get(grpc::CallbackServerContext* call,

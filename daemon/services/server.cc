@@ -4,11 +4,16 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/server_posix.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+#include <grpcpp/support/proto_buffer_writer.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -21,10 +26,21 @@
 namespace kiln::services {
 namespace {
 
+bool IsPort(std::string_view text) {
+  unsigned port = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc() && end == text.data() + text.size() && port <= 65535;
+}
+
 // Errors: InvalidArgument unless `listen` is HOST:PORT with a loopback host.
 Status CheckLoopback(const std::string& listen) {
   size_t colon = listen.rfind(':');
   std::string host = colon == std::string::npos ? "" : listen.substr(0, colon);
+  if (!host.empty() && !IsPort(std::string_view(listen).substr(colon + 1))) {
+    return Status(Code::kInvalidArgument, "will not listen on \"" + listen +
+                                              "\": the port must be a number from 0 (any free "
+                                              "one) to 65535");
+  }
   if (host == "localhost" || host == "[::1]") return Status();
   in_addr address;
   bool is_ip = inet_pton(AF_INET, host.c_str(), &address) == 1;
@@ -148,6 +164,23 @@ Status Authorize(const Context& context, const grpc::CallbackServerContext& call
   return Status(Code::kUnauthenticated,
                 "TCP connections need the head's token: set KILN_TOKEN to the content of the file "
                 "\"token\" in its session directory");
+}
+
+Time TimeIn(int64_t ms) {
+  return ms < 0 || ms > kLongestMs ? kNever : Clock::now() + milliseconds(ms);
+}
+
+bool Parse(grpc::ByteBuffer* bytes, google::protobuf::MessageLite* message) {
+  using google::protobuf::MessageLite;
+  return grpc::GenericDeserialize<grpc::ProtoBufferReader, MessageLite>(bytes, message).ok();
+}
+
+grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
+  using google::protobuf::MessageLite;
+  grpc::ByteBuffer bytes;
+  bool own_buffer = false;
+  (void)grpc::GenericSerialize<grpc::ProtoBufferWriter, MessageLite>(message, &bytes, &own_buffer);
+  return bytes;
 }
 
 Result<ObjectId> ReadRef(const std::string& text) {

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/limits.h"
 #include "daemon/services/call.h"
 #include "daemon/sessions/channel.h"
 #include "daemon/sessions/session.h"
@@ -12,24 +13,33 @@ namespace {
 
 // One stream. Its callbacks come from gRPC's threads and only post; the members below belong to the
 // loop. Deleted by the loop after OnDone, the last callback.
-class StreamChannel : public grpc::ServerBidiReactor<v1::PeerBatch, v1::HeadBatch>,
+class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                       public sessions::Channel {
  public:
-  explicit StreamChannel(const Context* context) : loop_(context->loop) {
+  StreamChannel(const Context* context, grpc::CallbackServerContext* call)
+      : loop_(context->loop), call_(call) {
     loop_->Post([this, context] {
       session_ = context->sessions->Open(this);
-      StartRead(&incoming_);
+      StartRead(&incoming_bytes_);
     });
   }
 
   void OnReadDone(bool ok) override {
-    loop_->Post([this, ok] { ok ? OnBatch() : Close(Status()); });
+    bool parsed = ok && Parse(&incoming_bytes_, &incoming_);
+    loop_->Post([this, ok, parsed] {
+      if (parsed) {
+        OnBatch();
+      } else {
+        Close(ok ? Status(Code::kInvalidArgument, "a message that is no PeerBatch") : Status());
+      }
+    });
   }
   void OnWriteDone(bool) override {
     loop_->Post([this] { OnWritten(); });
   }
   void OnDone() override {
     loop_->Post([this] {
+      loop_->CancelTimer(close_timer_);
       session_->OnEnd();
       delete this;
     });
@@ -38,9 +48,10 @@ class StreamChannel : public grpc::ServerBidiReactor<v1::PeerBatch, v1::HeadBatc
   bool busy() const override { return writing_; }
 
   void Send(v1::HeadBatch* batch) override {
-    outgoing_.Swap(batch);
+    outgoing_bytes_ = Serialize(*batch);
+    batch->Clear();
     writing_ = true;
-    StartWrite(&outgoing_);
+    StartWrite(&outgoing_bytes_);
   }
 
   void Close(const Status& status) override {
@@ -48,6 +59,7 @@ class StreamChannel : public grpc::ServerBidiReactor<v1::PeerBatch, v1::HeadBatc
     closed_ = true;
     status_ = ToGrpc(status);
     if (!writing_) Finish(status_);
+    close_timer_ = loop_->At(Clock::now() + limits::kCloseGrace, [this] { call_->TryCancel(); });
   }
 
   const char* transport() const override { return "grpc"; }
@@ -58,7 +70,7 @@ class StreamChannel : public grpc::ServerBidiReactor<v1::PeerBatch, v1::HeadBatc
   void OnBatch() {
     if (closed_) return;
     current_.Swap(&incoming_);
-    StartRead(&incoming_);
+    StartRead(&incoming_bytes_);
     session_->OnBatch(current_);
     current_.Clear();
   }
@@ -73,24 +85,28 @@ class StreamChannel : public grpc::ServerBidiReactor<v1::PeerBatch, v1::HeadBatc
   }
 
   EventLoop* const loop_;
+  grpc::CallbackServerContext* const call_;
   sessions::Session* session_ = nullptr;
-  v1::PeerBatch incoming_;  // gRPC's while a read is under way
+  grpc::ByteBuffer incoming_bytes_;  // gRPC's while a read is under way, as the next
+  v1::PeerBatch incoming_;
   v1::PeerBatch current_;
-  v1::HeadBatch outgoing_;  // gRPC's while writing_
+  grpc::ByteBuffer outgoing_bytes_;  // gRPC's while writing_
   bool writing_ = false;
   bool closed_ = false;
+  EventLoop::TimerId close_timer_ = 0;  // once closed: cuts off a peer that does not read
   grpc::Status status_;
 };
 
-class SessionsService : public v1::Sessions::CallbackService {
+class SessionsService
+    : public v1::Sessions::WithRawCallbackMethod_Connect<v1::Sessions::Service> {
  public:
   explicit SessionsService(const Context* context) : context_(context) {}
 
-  grpc::ServerBidiReactor<v1::PeerBatch, v1::HeadBatch>* Connect(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Connect(
       grpc::CallbackServerContext* call) override {
     Status status = Authorize(*context_, *call);
-    if (status.ok()) return new StreamChannel(context_);
-    return new Refused<grpc::ServerBidiReactor<v1::PeerBatch, v1::HeadBatch>>(status);
+    if (status.ok()) return new StreamChannel(context_, call);
+    return new Refused<grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>>(status);
   }
 
  private:

@@ -101,7 +101,9 @@ class StateService : public v1::State::CallbackService {
                                  const v1::StopRequest* request,
                                  v1::StopResponse* response) override {
     return OnLoop(*context_, call, [this, request, response] {
-      *response = context_->stop(*request);
+      v1::StopRequest bounded = *request;
+      bounded.set_grace_ms(std::min(request->grace_ms(), kLongestMs));
+      *response = context_->stop(bounded);
       return Status();
     });
   }

@@ -103,7 +103,7 @@ Status TasksService::DoRun(const v1::RunRequest& request, v1::RunResponse* respo
   for (uint32_t i = 0; i < num_returns; ++i) {
     response->add_refs(FormatRef(id + i));
     if (request.ttl_ms() > 0) {
-      (void)core->SetTimeToLive(id + i, now + milliseconds(request.ttl_ms()));
+      (void)core->SetTimeToLive(id + i, TimeIn(request.ttl_ms()));
     }
   }
   return Status();

@@ -20,6 +20,11 @@ Status Broken(const std::string& what) {
   return Status(Code::kInvalidArgument, "broken frame: " + what);
 }
 
+// What the core refuses about a frame is the peer's mistake, whatever the core calls it.
+Status CheckFrame(const Status& status) {
+  return status.ok() ? status : Broken(status.message());
+}
+
 }  // namespace
 
 Session::Session(SessionTable* table, Channel* channel)
@@ -49,6 +54,7 @@ void Session::OnEnd() {
 void Session::Close(const Status& status) {
   if (closing_) return;
   closing_ = true;
+  outbox_.clear();
   if (!status.ok() && status.code() != Code::kUnavailable) {
     log::Warning("event=session_refused session={} pid={} reason=\"{}\"", number_, pid_,
                  status.message());
@@ -70,15 +76,16 @@ Status Session::OnFrame(v1::PeerFrame& frame, Time now) {
       return OnSubmit(*frame.mutable_submit(), now);
     case v1::PeerFrame::kPut: {
       v1::Put* put = frame.mutable_put();
-      return core->OnObjectPut(number_, put->id(), std::move(*put->mutable_value()),
-                               Ids(put->contained()), now);
+      return CheckFrame(core->OnObjectPut(number_, put->id(), std::move(*put->mutable_value()),
+                                          Ids(put->contained()), now));
     }
     case v1::PeerFrame::kCreate:
       return OnCreate(frame.create());
     case v1::PeerFrame::kSeal:
-      return core->OnObjectSealed(number_, frame.seal().id(), Ids(frame.seal().contained()), now);
+      return CheckFrame(core->OnObjectSealed(number_, frame.seal().id(),
+                                             Ids(frame.seal().contained()), now));
     case v1::PeerFrame::kAbort:
-      return core->OnObjectAborted(number_, frame.abort().id());
+      return CheckFrame(core->OnObjectAborted(number_, frame.abort().id()));
     case v1::PeerFrame::kWant: {
       const v1::Want& want = frame.want();
       core->OnWanted(number_, Ids(want.ids()), want.values(), want.blocked_task_id(),
@@ -96,7 +103,7 @@ Status Session::OnFrame(v1::PeerFrame& frame, Time now) {
       core->OnRetained(number_, Ids(frame.retain().ids()));
       return Status();
     case v1::PeerFrame::kRelease:
-      return core->OnReleased(number_, Ids(frame.release().ids()), now);
+      return CheckFrame(core->OnReleased(number_, Ids(frame.release().ids()), now));
     case v1::PeerFrame::kFinished:
       return OnFinished(*frame.mutable_finished(), now);
     case v1::PeerFrame::kReturned:
@@ -121,7 +128,7 @@ Status Session::OnHello(const v1::Hello& hello, Time now) {
   language_ = hello.language();
   if (hello.kind() == v1::Hello::KIND_WORKER) {
     Status status = context.core->OnWorkerReady(hello.worker_id(), number, pid_, now);
-    if (!status.ok()) return status;
+    if (!status.ok()) return CheckFrame(status);
     worker_ = hello.worker_id();
     program_ = context.core->FindWorkerProgram(worker_).value_or(core::kLibraryHost);
   } else if (hello.kind() == v1::Hello::KIND_DRIVER) {
@@ -194,7 +201,7 @@ Status Session::OnSubmit(v1::Submit& submit, Time now) {
   spec.args = std::move(*submit.mutable_args());
   spec.refs = Ids(submit.refs());
   spec.nested_refs = Ids(submit.nested_refs());
-  return table_->context().core->OnTaskSubmitted(std::move(spec), now);
+  return CheckFrame(table_->context().core->OnTaskSubmitted(std::move(spec), now));
 }
 
 Status Session::OnCreate(const v1::Create& create) {
@@ -206,7 +213,7 @@ Status Session::OnCreate(const v1::Create& create) {
     Status status = context.core->OnObjectCreated(number_, create.id(), *slice);
     if (!status.ok()) {
       context.store->Free(*slice);
-      return status;
+      return CheckFrame(status);
     }
     frame.mutable_created()->mutable_slice()->set_offset_bytes(slice->offset_bytes);
     frame.mutable_created()->mutable_slice()->set_size_bytes(slice->size_bytes);
