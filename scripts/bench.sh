@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Measures kiln on this machine: runs the microbenchmark of the release build several times and
+# prints a table of the medians, with the machine described.
+#
+#   scripts/bench.sh [--runs N] [--write] [--raw FILE] [--filter REGEX]
+#
+#   --runs N         3 by default
+#   --write          puts the table into docs/benchmarks.md too, in place of the last one
+#   --raw FILE       keeps the figures of every run, one JSON object per line
+#   --filter REGEX   only the benchmarks whose name matches
+#
+# For figures worth keeping let nothing else run meanwhile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+runs=3
+raw=
+filter=()
+table=()
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" && exit 0 ;;
+    --write) table+=(--write docs/benchmarks.md) && shift && continue ;;
+    --runs | --raw | --filter) ;;
+    *) echo "bench.sh: unknown option $1; see --help" >&2 && exit 2 ;;
+  esac
+  [[ $# -ge 2 ]] || { echo "bench.sh: $1 takes a value; see --help" >&2 && exit 2; }
+  case "$1" in
+    --runs) runs=$2 ;;
+    --raw) raw=$2 ;;
+    --filter) filter=(--filter "$2") ;;
+  esac
+  shift 2
+done
+[[ "$runs" =~ ^[1-9][0-9]*$ ]] || { echo "bench.sh: --runs takes a number from 1 on" >&2 && exit 2; }
+
+./scripts/build.sh release >&2
+
+# Nothing of a head that runs already.
+unset "${!KILN_@}"
+dir=$(mktemp -d /tmp/kiln-bench.XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+export TMPDIR=$dir XDG_RUNTIME_DIR=$dir
+
+for ((run = 1; run <= runs; ++run)); do
+  echo "run $run of $runs" >&2
+  build/bin/kiln microbenchmark --json "${filter[@]}" >> "$dir/figures"
+done
+[[ -z "$raw" ]] || cp "$dir/figures" "$raw"
+/usr/bin/python3 -B scripts/bench_table.py "${table[@]}" "$dir/figures"
