@@ -15,7 +15,16 @@ Core::State::State(CoreOptions options) : options(std::move(options)) {
   workers.ProgramOf(kLibraryHost);
 }
 
-std::vector<Decision> Core::TakeDecisions() { return std::exchange(state_->decisions, {}); }
+std::vector<Decision> Core::TakeDecisions() {
+  return std::exchange(state_->decisions, {});
+}
+
+bool Core::OnCarriedOut() {
+  if (state_->kept.empty()) return false;
+  state_->Begin(state_->now);
+  state_->Settle();
+  return true;
+}
 
 void Core::OnStart(Time now) {
   state_->Begin(now);
@@ -29,7 +38,9 @@ void Core::OnTimer(Time now) {
   state_->Finish();
 }
 
-Time Core::NextTimer() const { return state_->timers.NextDue(); }
+Time Core::NextTimer() const {
+  return state_->timers.NextDue();
+}
 
 void Core::State::Begin(Time time) {
   now = time;

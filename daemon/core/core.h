@@ -120,6 +120,10 @@ class Core {
 
   // Returns: everything decided since the last call, in the order to be carried out.
   std::vector<Decision> TakeDecisions();
+  // All that was taken is carried out: frees objects that nobody wants and that were kept only to
+  // be delivered. Without it they stay until the next event.
+  // Returns: false if there were none; else there may be new decisions.
+  bool OnCarriedOut();
 
   // --- start and time ----------------------------------------------------------------------------
 

@@ -16,8 +16,7 @@ Result<CancelOutcome> Core::OnCancel(ObjectId id, bool force, Time now) {
     return Status(Code::kNotFound, "object " + FormatRef(id) + " is unknown");
   }
   Task* task = object->task() ? state.tasks.Find(object->task()) : nullptr;
-  const CancelOutcome outcome =
-      task ? state.CancelTree(*task, force) : CancelOutcome::kFinished;
+  const CancelOutcome outcome = task ? state.CancelTree(*task, force) : CancelOutcome::kFinished;
   state.Finish();
   return outcome;
 }
@@ -59,9 +58,8 @@ CancelOutcome Core::State::CancelOne(Task& task, bool force) {
   if (!task.cancel_asked && !worker.killed) Decide(CancelTask{worker.id, task.id});
   task.cancel_asked = true;
   if (!force) return CancelOutcome::kAsked;
-  const bool begun = std::any_of(worker.stack.begin(), worker.stack.end(), [&](const Frame& frame) {
-    return frame.tasks.front() == &task;
-  });
+  const bool begun = std::any_of(worker.stack.begin(), worker.stack.end(),
+                                 [&](const Frame& frame) { return frame.tasks.front() == &task; });
   task.kill_asked = true;
   if (!begun) return CancelOutcome::kAsked;  // the worker hands it back, or see TakeOff
   Kill(worker, "its task " + classes.Get(task.task_class).name + " was cancelled by force");

@@ -9,7 +9,9 @@
 namespace kiln::core {
 namespace {
 
-std::string Of(const char* what, uint64_t id) { return std::string(what) + " " + FormatRef(id); }
+std::string Of(const char* what, uint64_t id) {
+  return std::string(what) + " " + FormatRef(id);
+}
 
 // A session's counts, from scratch.
 struct SessionSums {
@@ -54,8 +56,8 @@ std::string Core::Invariants::Tasks() const {
   });
   if (!broken.empty()) return broken;
   if (bytes != state.queued_bytes) return "queued_bytes is not the sum over all tasks";
-  for (TaskState at : {TaskState::kWaiting, TaskState::kReady, TaskState::kAssigned,
-                       TaskState::kBlocked}) {
+  for (TaskState at :
+       {TaskState::kWaiting, TaskState::kReady, TaskState::kAssigned, TaskState::kBlocked}) {
     if (counts[at] != state.tasks.in_state(at)) {
       return "wrong count of tasks in state " + std::string(Name(at));
     }
@@ -129,8 +131,8 @@ std::string Core::Invariants::Workers() const {
     assigned += worker.assigned;
     if (std::string broken = StackOf(worker); !broken.empty()) return broken;
   }
-  const uint64_t on_workers = state.tasks.in_state(TaskState::kAssigned) +
-                              state.tasks.in_state(TaskState::kBlocked);
+  const uint64_t on_workers =
+      state.tasks.in_state(TaskState::kAssigned) + state.tasks.in_state(TaskState::kBlocked);
   if (assigned != on_workers) return "an assigned task is on no worker";
   for (const auto& [at, count] : counts) {
     if (count != state.workers.in_state(at)) return "wrong count of workers in a state";

@@ -42,8 +42,7 @@ Task* Core::State::FindAwaited(const Worker& worker, Where where, size_t limit) 
          is_sealed(innermost.ids[innermost.first_unsealed])) {
     ++innermost.first_unsealed;
   }
-  std::vector<Branch> branches = {
-      {&innermost.ids, innermost.first_unsealed, innermost.ids.size()}};
+  std::vector<Branch> branches = {{&innermost.ids, innermost.first_unsealed, innermost.ids.size()}};
   std::unordered_set<TaskId> seen;
   size_t steps = 0;
   while (!branches.empty()) {
@@ -63,8 +62,8 @@ Task* Core::State::FindAwaited(const Worker& worker, Where where, size_t limit) 
     } else if (task->state == TaskState::kBlocked) {
       for (const Frame& frame : task->worker->stack) {
         if (frame.tasks.front() != task) continue;
-        branches.push_back({&frame.block->ids, frame.block->first_unsealed,
-                            frame.block->ids.size()});
+        branches.push_back(
+            {&frame.block->ids, frame.block->first_unsealed, frame.block->ids.size()});
       }
     }
   }
@@ -120,8 +119,8 @@ bool Core::State::IsStuck() {
   return std::none_of(lines.begin(), lines.end(), can_move);
 }
 
-// Fails a task that is waited for, when no process that is there can run it (it would be nested too deep,
-// or needs another program) and none can be started for it. Waiting on would be for ever.
+// Fails a task that is waited for, when no process that is there can run it (it would be nested too
+// deep, or needs another program) and none can be started for it. Waiting on would be for ever.
 // Requires: IsStuck, and nothing can be nested.
 // Returns:  false if there is none.
 bool Core::State::FailUnreachable() {
@@ -131,11 +130,10 @@ bool Core::State::FailUnreachable() {
     if (task == nullptr) continue;
     const ProgramId program = classes.ShapeOfClass(task->task_class).program;
     if (workers.alive() < CapFor(program) || FindSpare(program)) continue;
-    const std::string why =
-        program == worker.program
-            ? "it would be nested more than " + std::to_string(limits::kMaxNestedDepth) +
-                  " tasks deep"
-            : "it needs a worker of another program";
+    const std::string why = program == worker.program
+                                ? "it would be nested more than " +
+                                      std::to_string(limits::kMaxNestedDepth) + " tasks deep"
+                                : "it needs a worker of another program";
     FailTask(*task, MakeError(*task, ErrorKind::kResourceExhausted,
                               "all " + std::to_string(workers.alive()) +
                                   " workers are blocked and none can run this task: " + why));

@@ -81,8 +81,8 @@ void Core::OnWanted(SessionNumber session, std::span<const ObjectId> ids, bool v
     }
     const auto all = static_cast<uint32_t>(ids.size());
     if (task && answered < std::min(needed, all)) {
-      Block block{number, {ids.begin(), ids.end()}, 0, std::min(needed, all) - answered,
-                  needed < all};
+      Block block{
+          number, {ids.begin(), ids.end()}, 0, std::min(needed, all) - answered, needed < all};
       state.BlockTask(*task, std::move(block));
     }
   }
@@ -95,9 +95,9 @@ Status Core::State::CheckNewObject(SessionNumber number, ObjectId id) const {
     return Status(Code::kInvalidArgument, "session " + std::to_string(number) + " is not open");
   }
   if (id == 0 || SessionOf(id) != number) {
-    return Status(Code::kInvalidArgument, "object " + FormatRef(id) +
-                                              " does not belong to session " +
-                                              std::to_string(number));
+    return Status(
+        Code::kInvalidArgument,
+        "object " + FormatRef(id) + " does not belong to session " + std::to_string(number));
   }
   if (objects.Find(id) != nullptr) {
     return Status(Code::kInvalidArgument, "object id " + FormatRef(id) + " is already used");
@@ -108,8 +108,12 @@ Status Core::State::CheckNewObject(SessionNumber number, ObjectId id) const {
 void Core::State::Seal(Object& object, Value value, std::vector<ObjectId> contained,
                        bool is_error) {
   Require(object.state != ObjectState::kSealed, "an object is sealed twice");
-  // Unknown ones are left out; one that names itself would never be freed.
-  std::erase_if(contained, [&](ObjectId id) { return id == object.id || !objects.Find(id); });
+  // Unknown ones are left out, and those being created: whoever names one of these before it has
+  // contents could close a circle, which would never be freed. So could one that names itself.
+  std::erase_if(contained, [&](ObjectId id) {
+    const Object* named = objects.Find(id);
+    return named == nullptr || named == &object || named->state == ObjectState::kCreated;
+  });
   for (ObjectId id : contained) Pin(*objects.Find(id));
   object.state = ObjectState::kSealed;
   object.is_error = is_error;

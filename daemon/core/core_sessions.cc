@@ -51,9 +51,9 @@ Status Core::OnReleased(SessionNumber number, std::span<const ObjectId> ids, Tim
   for (ObjectId id : ids) {
     if (session != nullptr && state.DropReference(*session, id)) continue;
     if (state.objects.Find(id) == nullptr) continue;
-    status = Status(Code::kFailedPrecondition, "session " + std::to_string(number) +
-                                                   " holds no reference on object " +
-                                                   FormatRef(id));
+    status =
+        Status(Code::kFailedPrecondition, "session " + std::to_string(number) +
+                                              " holds no reference on object " + FormatRef(id));
     break;
   }
   state.Finish();
@@ -74,7 +74,9 @@ Status Core::SetTimeToLive(ObjectId id, Time when) {
   return {};
 }
 
-bool Core::QueueFull() const { return !state_->HasRoom(); }
+bool Core::QueueFull() const {
+  return !state_->HasRoom();
+}
 
 // --- references ----------------------------------------------------------------------------------
 
@@ -161,8 +163,7 @@ bool Core::State::HasRoom() const {
 }
 
 bool Core::State::OverTwiceFull() const {
-  return tasks.size() > 2 * options.max_queued_tasks ||
-         queued_bytes > 2 * options.max_queued_bytes;
+  return tasks.size() > 2 * options.max_queued_tasks || queued_bytes > 2 * options.max_queued_bytes;
 }
 
 void Core::State::UseCredit(Session& session, uint64_t bytes) {

@@ -49,7 +49,8 @@ struct Core::State {
   bool MayRunAgain(const Task& task) const;
   void RunAgain(Task& task, bool counts);
   void FinishTask(Task& task, TaskOutcome outcome);
-  // The error of a task that ends in `task`'s place by its flags (cancelled, timed out), else as is.
+  // The error of a task that ends in `task`'s place by its flags (cancelled, timed out), else as
+  // is.
   void FailAsAsked(Task& task, ErrorInfo error);
   void FailTask(Task& task, ErrorInfo error);
   void FailByArgument(Task& task);
@@ -177,7 +178,7 @@ struct Core::State {
   uint64_t last_served = 0;
 
   // Notes for Settle.
-  std::vector<TaskId> failing;      // an argument is an error
+  std::vector<TaskId> failing;     // an argument is an error
   std::vector<ObjectId> unwanted;  // to be freed if still unwanted
   std::vector<ObjectId> kept;      // delivered in this event
 

@@ -11,7 +11,9 @@ Result<ClassId> Core::InternClass(TaskClass task_class) {
   return state_->classes.Intern(std::move(task_class));
 }
 
-const TaskClass& Core::GetClass(ClassId id) const { return state_->classes.Get(id); }
+const TaskClass& Core::GetClass(ClassId id) const {
+  return state_->classes.Get(id);
+}
 
 Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   State& state = *state_;
@@ -249,8 +251,8 @@ void Core::State::FailAsAsked(Task& task, ErrorInfo error) {
   if (task.cancel_asked) {
     error = MakeError(task, ErrorKind::kCancelled, "the task was cancelled");
   } else if (task.timed_out) {
-    const auto timeout = std::chrono::duration_cast<milliseconds>(
-        classes.Get(task.task_class).timeout);
+    const auto timeout =
+        std::chrono::duration_cast<milliseconds>(classes.Get(task.task_class).timeout);
     error = MakeError(task, ErrorKind::kTimedOut,
                       "ran longer than its timeout of " + std::to_string(timeout.count()) + " ms");
   }

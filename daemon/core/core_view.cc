@@ -29,7 +29,7 @@ TaskRow RowOf(const EndedTask& ended, const TaskClass& task_class) {
   row.state = Name(ended.state);
   row.detail = ended.detail;
   row.worker_pid = ended.pid;
-  row.session = ended.session;
+  row.session = task_class.detached ? kHeadSession : ended.session;
   row.attempt = ended.attempt;
   row.priority = task_class.priority;
   row.run_time = ended.run_time;
@@ -57,7 +57,7 @@ TaskRow RowOf(const Task& task, const TaskClass& task_class, std::string detail)
   row.state = Name(task.state);
   row.detail = std::move(detail);
   row.worker = task.worker ? task.worker->id : 0;
-  row.session = task.session;
+  row.session = task_class.detached ? kHeadSession : task.session;
   row.attempt = task.attempt;
   row.priority = task_class.priority;
   row.submitted = task.submitted;

@@ -41,12 +41,12 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
   const bool failed = worker->start_failed || worker->state == WorkerState::kStarting ||
                       (worker->state == WorkerState::kIdle && worker->finished == 0);
   const std::string why =
-      worker->start_failed ? "did not say hello within " +
-                                 std::to_string(std::chrono::duration_cast<seconds>(
-                                                    limits::kWorkerStartTimeout)
-                                                    .count()) +
-                                 " s; " + reason
-                           : reason;
+      worker->start_failed
+          ? "did not say hello within " +
+                std::to_string(
+                    std::chrono::duration_cast<seconds>(limits::kWorkerStartTimeout).count()) +
+                " s; " + reason
+          : reason;
   worker->killed = true;  // nothing is sent to it any more
   if (started) {
     if (worker->state != WorkerState::kLeaving) {
@@ -142,9 +142,9 @@ void Core::State::OnStartFailed(Program& program, const std::string& reason) {
   const Duration doubled = std::max<Duration>(program.backoff * 2, limits::kStartBackoffFirst);
   program.backoff = std::min<Duration>(doubled, limits::kStartBackoffMost);
   // Those that work go on working off the queue.
-  const bool any_works = std::any_of(
-      program.workers.begin(), program.workers.end(),
-      [](const Worker* worker) { return worker->session != 0 && !worker->killed; });
+  const bool any_works =
+      std::any_of(program.workers.begin(), program.workers.end(),
+                  [](const Worker* worker) { return worker->session != 0 && !worker->killed; });
   if (++program.failures >= limits::kMaxStartFailures && !any_works) {
     program.failures = 0;
     program.backoff = limits::kStartBackoffMost;
@@ -157,8 +157,8 @@ void Core::State::OnStartFailed(Program& program, const std::string& reason) {
     std::sort(ids.begin(), ids.end());
     for (TaskId id : ids) {
       Task& task = *tasks.Find(id);
-      FailTask(task, MakeError(task, ErrorKind::kWorkerCrashed,
-                               "no worker could be started: " + reason));
+      FailTask(task,
+               MakeError(task, ErrorKind::kWorkerCrashed, "no worker could be started: " + reason));
     }
   }
   program.retry_at = now + program.backoff;

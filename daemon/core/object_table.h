@@ -30,7 +30,7 @@ struct Waiter {
 
 // Who waits for an unsealed object.
 struct Interest {
-  std::vector<Waiter> waiters;        // in the order they asked
+  std::vector<Waiter> waiters;  // in the order they asked
   Dependency* first = nullptr;  // tasks with it as an argument, in the order submitted
   Dependency* last = nullptr;
 };

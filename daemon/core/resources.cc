@@ -17,7 +17,9 @@ int64_t ToUnits(double amount) {
 }
 
 // Nothing asked always fits, even while resumed tasks overdraw the amount.
-bool AmountFits(int64_t asked, int64_t available) { return asked == 0 || asked <= available; }
+bool AmountFits(int64_t asked, int64_t available) {
+  return asked == 0 || asked <= available;
+}
 
 std::string FormatUnits(int64_t units) {
   char text[32];
@@ -65,8 +67,9 @@ void Resources::Add(const Resources& other) {
   cpu_units_ += other.cpu_units_;
   memory_bytes_ += other.memory_bytes_;
   for (const auto& [name, units] : other.custom_) {
-    auto at = std::lower_bound(custom_.begin(), custom_.end(), name,
-                               [](const auto& entry, const auto& key) { return entry.first < key; });
+    auto at =
+        std::lower_bound(custom_.begin(), custom_.end(), name,
+                         [](const auto& entry, const auto& key) { return entry.first < key; });
     if (at != custom_.end() && at->first == name) {
       at->second += units;
     } else {

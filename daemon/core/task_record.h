@@ -29,9 +29,9 @@ struct Dependency {
 
 // The refs of a task that has any. Each is pinned until the task ends.
 struct Arguments {
-  std::vector<ObjectId> ids;                    // refs, then nested refs
-  uint32_t refs = 0;                            // how many of them are waited for
-  uint32_t unsealed = 0;                        // of those
+  std::vector<ObjectId> ids;                   // refs, then nested refs
+  uint32_t refs = 0;                           // how many of them are waited for
+  uint32_t unsealed = 0;                       // of those
   std::unique_ptr<Dependency[]> dependencies;  // one per ref; only while some are unsealed
 };
 

@@ -41,11 +41,11 @@ struct Worker {
   uint32_t assigned = 0;     // tasks on all frames
   uint32_t recalled = 0;     // of those, asked back
   uint64_t finished = 0;
-  Time progress{};           // when it was given its first task or finished one
+  Time progress{};  // when it was given its first task or finished one
   Time idle_since{};
-  Time start_due = kNever;   // when a starting one is given up
-  Time leave_due = kNever;   // when a leaving one is killed
-  bool killed = false;       // KillWorker was decided, or it is gone
+  Time start_due = kNever;    // when a starting one is given up
+  Time leave_due = kNever;    // when a leaving one is killed
+  bool killed = false;        // KillWorker was decided, or it is gone
   bool start_failed = false;  // given up before it was ready, by its own fault
   bool recall_timer = false;
   bool idle_timer = false;

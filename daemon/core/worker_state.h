@@ -19,7 +19,8 @@ enum class WorkerState : uint8_t {
   kBusy,
   // Its innermost task is blocked. Left when that resumes, ends, or another is nested on it.
   kBlocked,
-  // Gets no more tasks: retired, leaving by itself, or being killed. Left by the end of its process.
+  // Gets no more tasks: retired, leaving by itself, or being killed. Left by the end of its
+  // process.
   kLeaving,
   // Its process ended; its record goes.
   kLost,

@@ -269,8 +269,8 @@ class Fib {
         return true;
       }
       if (h_.Sealed(call.children[0]) && h_.Sealed(call.children[1])) {
-        const int sum = std::stoi(h_.ValueOf(call.children[0])) +
-                        std::stoi(h_.ValueOf(call.children[1]));
+        const int sum =
+            std::stoi(h_.ValueOf(call.children[0])) + std::stoi(h_.ValueOf(call.children[1]));
         h_.Finish(task, std::to_string(sum));
         return true;
       }

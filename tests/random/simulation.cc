@@ -1,0 +1,289 @@
+#include "tests/random/simulation.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "common/limits.h"
+
+namespace kiln::core {
+namespace {
+
+CoreOptions RandomOptions(std::mt19937_64& random) {
+  CoreOptions options;
+  const int cpus = 1 + static_cast<int>(random() % 4);
+  options.total = Resources(cpus, 1000);
+  options.total.SetCustom("disk", 2);
+  options.num_workers = cpus;
+  options.max_workers = cpus + static_cast<int>(random() % 5);
+  options.max_queued_tasks = 200;
+  options.max_queued_bytes = 10'000;
+  return options;
+}
+
+}  // namespace
+
+Simulation::Simulation(uint64_t seed)
+    : random_(seed), options_(RandomOptions(random_)), core_(options_) {
+  core_.OnStart(now_);
+  Pump();
+  OpenDriver();
+}
+
+void Simulation::Run(int steps) {
+  for (int i = 0; i < steps; ++i) Step();
+}
+
+void Simulation::Check(bool holds, const std::string& what) const {
+  if (!holds) throw std::runtime_error(what + Describe());
+}
+
+std::string Simulation::Describe() const {
+  const Totals totals = core_.GetTotals();
+  std::string text = "\ncpus used " + std::to_string(totals.used.num_cpus()) + " of " +
+                     std::to_string(totals.total.num_cpus());
+  core_.VisitTasks([&](const TaskRow& row) {
+    if (row.state == "FINISHED" || row.state == "FAILED" || row.state == "CANCELLED") return false;
+    text += "\n" + FormatRef(row.id) + " " + row.state + " " + row.name + " worker " +
+            std::to_string(row.worker) + " " + row.detail;
+    return true;
+  });
+  for (const WorkerRow& row : core_.ListWorkers()) {
+    text += "\nworker " + std::to_string(row.id) + " " + row.state + " program " +
+            std::to_string(row.program) + " assigned " + std::to_string(row.assigned);
+    auto process = processes_.find(row.id);
+    if (process == processes_.end()) continue;
+    text += " queue " + std::to_string(process->second.queue.size()) + " in " +
+            std::to_string(process->second.inbox.size()) + " out " +
+            std::to_string(process->second.outbox.size());
+    for (const FakeTask& task : process->second.stack) {
+      text += "\n    " + FormatRef(task.id) + (task.blocked ? " waits for" : " runs");
+      for (ObjectId id : task.waits) text += " " + FormatRef(id);
+    }
+  }
+  return text;
+}
+
+ObjectId Simulation::NextId(SessionNumber session, uint32_t count) {
+  uint64_t& next = next_ids_[session];
+  const ObjectId id = MakeObjectId(session, next + 1);
+  next += count;
+  return id;
+}
+
+Slice Simulation::NextSlice() {
+  const Slice slice{next_offset_ += 4096, 1 + random_() % 4096};
+  slices_[slice.offset_bytes] = slice.size_bytes;
+  return slice;
+}
+
+std::vector<ObjectId> Simulation::Some(const std::vector<ObjectId>& from, int most) {
+  std::vector<ObjectId> some;
+  if (from.empty()) return some;
+  for (int count = Number(most + 1); count > 0; --count) {
+    some.push_back(from[static_cast<size_t>(Number(static_cast<int>(from.size())))]);
+  }
+  return some;
+}
+
+void Simulation::Step() {
+  const int what = Number(100);
+  if (what < 22) {
+    StepDriver();
+  } else if (what < 90) {
+    if (Process* process = AnyProcess()) StepProcess(*process, false);
+  } else if (what < 94) {
+    Tick();
+  } else if (what < 96) {
+    now_ += milliseconds(Number(20));
+  } else if (what < 99) {
+    StepHead();
+  } else if (Process* process = AnyProcess(); process && Chance(30)) {
+    Die(*process, "was killed by signal 9 (SIGKILL)");
+  }
+  Pump();
+}
+
+void Simulation::Tick() {
+  if (core_.NextTimer() == kNever) return;
+  now_ = std::max(now_, core_.NextTimer());
+  core_.OnTimer(now_);
+}
+
+// --- decisions -----------------------------------------------------------------------------------
+
+void Simulation::Pump() {
+  const std::vector<Decision> decisions = core_.TakeDecisions();
+  for (const Decision& decision : decisions) Apply(decision);
+  const std::string broken = core_.CheckInvariants();
+  Check(broken.empty(), "invariant: " + broken);
+  Check(static_cast<int>(processes_.size()) <= options_.max_workers, "more processes than the cap");
+}
+
+void Simulation::Apply(const Decision& decision) {
+  if (const auto* start = std::get_if<StartWorker>(&decision)) {
+    Process& process = processes_[start->worker];
+    process.id = start->worker;
+    process.program = start->program;
+    process.deaf = !draining_ && Chance(2);
+  } else if (const auto* kill = std::get_if<KillWorker>(&decision)) {
+    Check(processes_.contains(kill->worker), "kills an unknown worker");
+    processes_.at(kill->worker).doomed = true;
+  } else if (const auto* retire = std::get_if<RetireWorker>(&decision)) {
+    Check(processes_.contains(retire->worker), "retires an unknown worker");
+    processes_.at(retire->worker).inbox.push_back([](Process& process) { process.doomed = true; });
+  } else if (const auto* run = std::get_if<RunTask>(&decision)) {
+    OnRun(*run);
+  } else if (const auto* recall = std::get_if<RecallTasks>(&decision)) {
+    processes_.at(recall->worker).inbox.push_back([this, tasks = recall->tasks](Process& process) {
+      ReturnTasks(process, tasks);
+    });
+  } else if (const auto* cancel = std::get_if<CancelTask>(&decision)) {
+    processes_.at(cancel->worker).inbox.push_back([this, id = cancel->task](Process& process) {
+      for (FakeTask& task : process.stack) {
+        if (task.id == id) task.cancelled = true;
+      }
+      ReturnTasks(process, {id});
+    });
+  } else if (const auto* object = std::get_if<DeliverObject>(&decision)) {
+    const auto view = core_.FindObject(object->object);
+    Check(view && view->state == ObjectView::State::kSealed,
+          "delivers an object that is not there");
+    OnDelivered(object->session, object->object);
+  } else if (const auto* lost = std::get_if<DeliverLost>(&decision)) {
+    OnDelivered(lost->session, lost->object);
+  } else if (const auto* free = std::get_if<FreeSlice>(&decision)) {
+    auto found = slices_.find(free->slice.offset_bytes);
+    Check(found != slices_.end() && found->second == free->slice.size_bytes, "frees a slice twice");
+    slices_.erase(found);
+  } else if (const auto* job = std::get_if<StartJob>(&decision)) {
+    Check(jobs_waiting_.erase(job->job) == 1, "starts an unknown job");
+    jobs_running_.insert(job->job);
+  } else if (const auto* ended = std::get_if<TaskEnded>(&decision)) {
+    Check(given_.erase(ended->task) == 1, "a task ends twice");
+    ++ended_;
+  }
+}
+
+void Simulation::OnRun(const RunTask& run) {
+  Check(processes_.contains(run.worker), "runs a task on an unknown worker");
+  Process& process = processes_.at(run.worker);
+  const auto task = core_.FindTask(run.task);
+  Check(task.has_value(), "runs an unknown task");
+  const TaskClass& task_class = *task->task_class;
+  const ProgramId program = task_class.library.empty() ? task_class.program : kLibraryHost;
+  Check(program == process.program, "runs a task on a foreign program");
+  Check(process.session != 0, "runs a task on a worker that is not ready");
+  for (ObjectId ref : task->refs) {
+    const auto view = core_.FindObject(ref);
+    Check(view && view->state == ObjectView::State::kSealed && !view->is_error,
+          "runs a task whose argument is not there");
+  }
+  nested_ += run.nested;
+  process.inbox.push_back([this, id = run.task, nested = run.nested](Process& worker) {
+    if (!nested) {
+      worker.queue.push_back(id);
+    } else if (!worker.stack.empty() && worker.stack.back().blocked) {
+      Begin(worker, id);
+    } else {
+      worker.outbox.push_back([this, id](Process& process) {
+        core_.OnTasksReturned(process.id, std::vector<TaskId>{id}, false, now_);
+      });
+    }
+  });
+}
+
+void Simulation::OnDelivered(SessionNumber session, ObjectId object) {
+  int& unanswered = wanted_[{session, object}];
+  Check(--unanswered >= 0, "delivers an object that nobody wants");
+  auto worker = worker_sessions_.find(session);
+  if (worker == worker_sessions_.end() || !processes_.contains(worker->second)) return;
+  processes_.at(worker->second).inbox.push_back([object](Process& process) {
+    for (FakeTask& task : process.stack) {
+      if (!task.blocked || task.waits.erase(object) == 0) continue;
+      if (--task.needed == 0) task.blocked = false;
+    }
+  });
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+void Simulation::Drain() {
+  draining_ = true;
+  SealAll();
+  EndJobs();
+  int idle_ticks = 0;
+  for (;;) {
+    const Totals totals = core_.GetTotals();
+    if (totals.tasks_waiting + totals.tasks_ready + totals.tasks_running == 0) break;
+    if (EndJobs() || StepBusyProcess()) {
+      idle_ticks = 0;
+    } else {
+      Check(core_.NextTimer() != kNever && ++idle_ticks < 100, "deadlock: nothing moves");
+      Tick();
+      Pump();
+    }
+  }
+  Check(ended_ == submitted_, "tasks did not end");
+  while (StepBusyProcess()) {
+  }
+  for (const auto& [key, count] : wanted_) Check(count == 0, "a wanted object was not delivered");
+  LetGo();
+  const Totals totals = core_.GetTotals();
+  Check(totals.objects == 0, std::to_string(totals.objects) + " objects are left over");
+  Check(slices_.empty(), "slices are left over");
+  Check(totals.used.FitsIn(Resources()), "resources are left over");
+}
+
+void Simulation::SealAll() {
+  for (Driver& driver : drivers_) {
+    for (ObjectId id : std::exchange(driver.creating, {})) {
+      Check(core_.OnObjectSealed(driver.session, id, {}, now_).ok(), "refuses a seal");
+      driver.held.push_back(id);
+      Pump();
+    }
+  }
+}
+
+// Ends the jobs that run. Returns: false if there is none.
+bool Simulation::EndJobs() {
+  const std::set<JobId> jobs = std::exchange(jobs_running_, {});
+  for (JobId job : jobs) {
+    core_.OnJobEnded(job, now_);
+    Pump();
+  }
+  return !jobs.empty();
+}
+
+// Lets one worker that has something to do go on. Returns: false if there is none.
+bool Simulation::StepBusyProcess() {
+  std::vector<WorkerId> busy;
+  for (const auto& [id, process] : processes_) {
+    if (Busy(process)) busy.push_back(id);
+  }
+  if (busy.empty()) return false;
+  const WorkerId id = busy[static_cast<size_t>(Number(static_cast<int>(busy.size())))];
+  StepProcess(processes_.at(id), true);
+  Pump();
+  return true;
+}
+
+// Everybody gives back what is held; workers that are too many end.
+void Simulation::LetGo() {
+  for (Driver& driver : drivers_) Release(driver.session, std::exchange(driver.held, {}));
+  while (!drivers_.empty()) {
+    CloseDriver(0);
+    Pump();
+  }
+  Release(kHeadSession, std::exchange(head_held_, {}));
+  for (JobId job : std::set<JobId>(jobs_waiting_)) core_.OnJobEnded(job, now_);
+  Pump();
+  for (int i = 0; i < 200; ++i) {
+    Tick();
+    Pump();
+    while (StepBusyProcess()) {
+    }
+  }
+  Check(processes_.size() <= static_cast<size_t>(options_.num_workers), "workers are left over");
+}
+
+}  // namespace kiln::core

@@ -1,0 +1,133 @@
+// A world around the core: fake drivers, workers with messages under way, jobs, and a clock, all
+// driven by one seed.
+//
+// Messages between the core and a worker arrive in order, each after any number of other events, so
+// reports cross decisions as they do between processes. Whatever a task waits for was there before
+// it or is made by a task that it submitted, so a world in which nothing moves is the core's fault.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/core/core.h"
+
+namespace kiln::core {
+
+struct FakeTask {
+  TaskId id = 0;
+  std::vector<ObjectId> known;  // that it may wait for or pass on
+  std::vector<ObjectId> held;   // references it took, one entry each
+  std::vector<ObjectId> creating;
+  bool blocked = false;
+  std::set<ObjectId> waits;  // unanswered
+  uint32_t needed = 0;
+  bool cancelled = false;
+  int steps = 0;
+};
+
+struct Process {
+  WorkerId id = 0;
+  ProgramId program = 0;
+  SessionNumber session = 0;
+  bool doomed = false;  // told to leave or killed: ends soon
+  bool deaf = false;    // never says hello
+  std::vector<FakeTask> stack;
+  std::deque<TaskId> queue;
+  std::deque<std::function<void(Process&)>> inbox;   // from the core
+  std::deque<std::function<void(Process&)>> outbox;  // to the core
+};
+
+struct Driver {
+  SessionNumber session = 0;
+  ProgramId program = 0;
+  std::vector<ObjectId> held;  // references, one entry each
+  std::vector<ObjectId> creating;
+};
+
+class Simulation {
+ public:
+  // Failures are told by std::runtime_error with what went wrong.
+  explicit Simulation(uint64_t seed);
+
+  // Random events.
+  void Run(int steps);
+  // No new work: everything under way ends, everybody lets go, nothing may be left.
+  void Drain();
+
+  uint64_t tasks_ended() const { return ended_; }
+  uint64_t nested() const { return nested_; }
+
+ private:
+  void Check(bool holds, const std::string& what) const;
+  // Unfinished tasks and workers, for the report of a failure.
+  std::string Describe() const;
+  bool Chance(int percent) { return Number(100) < percent; }
+  int Number(int below) { return static_cast<int>(random_() % static_cast<uint64_t>(below)); }
+  ObjectId NextId(SessionNumber session, uint32_t count = 1);
+  Slice NextSlice();
+  std::vector<ObjectId> Some(const std::vector<ObjectId>& from, int most);
+
+  void Step();
+  void Pump();
+  void Apply(const Decision& decision);
+  void OnRun(const RunTask& run);
+  void OnDelivered(SessionNumber session, ObjectId object);
+  void Tick();
+
+  // Drivers.
+  void StepDriver();
+  Driver* AnyDriver();
+  void OpenDriver();
+  void CloseDriver(size_t index);
+  TaskId Submit(SessionNumber session, TaskId parent, ProgramId program,
+                const std::vector<ObjectId>& known, std::vector<ObjectId>& held);
+  TaskClass RandomClass(ProgramId program);
+  void Want(SessionNumber session, const std::vector<ObjectId>& ids, TaskId blocked,
+            uint32_t needed);
+  void Release(SessionNumber session, const std::vector<ObjectId>& ids);
+  void StepHead();
+
+  // Workers.
+  Process* AnyProcess();
+  void StepProcess(Process& process, bool draining);
+  bool MoveMessage(Process& process);
+  void Begin(Process& process, TaskId task);
+  void StepTask(Process& process, bool draining);
+  void BlockTask(Process& process);
+  void EndTask(Process& process, bool failed);
+  void ReturnTasks(Process& process, std::vector<TaskId> tasks, bool leaving = false);
+  void Die(Process& process, const std::string& reason);
+  bool Busy(const Process& process) const;
+
+  // The end.
+  void SealAll();
+  bool EndJobs();
+  bool StepBusyProcess();
+  void LetGo();
+
+  std::mt19937_64 random_;
+  CoreOptions options_;
+  Core core_;
+  Time now_{std::chrono::hours(1)};
+  std::map<WorkerId, Process> processes_;
+  std::vector<Driver> drivers_;
+  std::map<SessionNumber, WorkerId> worker_sessions_;
+  std::map<SessionNumber, uint64_t> next_ids_;
+  std::vector<ObjectId> head_held_;
+  std::map<TaskId, std::vector<ObjectId>> given_;             // what an unfinished task was told of
+  std::map<std::pair<SessionNumber, ObjectId>, int> wanted_;  // unanswered Wants
+  std::map<uint64_t, uint64_t> slices_;                       // allocated, by offset
+  std::set<JobId> jobs_waiting_, jobs_running_;
+  SessionNumber next_session_ = 1;
+  uint64_t next_offset_ = 0;
+  JobId next_job_ = 1;
+  uint64_t submitted_ = 0, ended_ = 0, nested_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace kiln::core

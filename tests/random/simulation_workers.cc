@@ -1,0 +1,181 @@
+// The world's workers: processes that start, run tasks as they like, and die.
+#include <algorithm>
+#include <utility>
+
+#include "tests/random/simulation.h"
+
+namespace kiln::core {
+
+Process* Simulation::AnyProcess() {
+  if (processes_.empty()) return nullptr;
+  auto at = processes_.begin();
+  std::advance(at, Number(static_cast<int>(processes_.size())));
+  return &at->second;
+}
+
+void Simulation::StepProcess(Process& process, bool draining) {
+  if (process.doomed && Chance(40)) return Die(process, "ended");
+  if (process.session == 0) {
+    if (process.deaf) return;
+    if (!draining && Chance(5)) return Die(process, "exited with code 1");
+    const SessionNumber session = next_session_++;
+    const Status status = core_.OnWorkerReady(process.id, session, 1, now_);
+    Check(status.ok() || process.doomed, "refuses a worker");
+    if (!status.ok()) return Die(process, "was not welcome");
+    process.session = session;
+    worker_sessions_[session] = process.id;
+    return;
+  }
+  if (Chance(60) && MoveMessage(process)) return;
+  if (process.stack.empty() && !process.queue.empty()) {
+    const TaskId next = process.queue.front();
+    process.queue.pop_front();
+    return Begin(process, next);
+  }
+  if (process.stack.empty()) {
+    MoveMessage(process);
+  } else {
+    StepTask(process, draining);
+  }
+}
+
+bool Simulation::MoveMessage(Process& process) {
+  auto& from = Chance(50) ? (process.inbox.empty() ? process.outbox : process.inbox)
+                          : (process.outbox.empty() ? process.inbox : process.outbox);
+  if (from.empty()) return false;
+  const auto message = std::move(from.front());
+  from.pop_front();
+  message(process);
+  return true;
+}
+
+void Simulation::Begin(Process& process, TaskId id) {
+  FakeTask task;
+  task.id = id;
+  if (auto given = given_.find(id); given != given_.end()) task.known = given->second;
+  process.stack.push_back(std::move(task));
+}
+
+void Simulation::StepTask(Process& process, bool draining) {
+  FakeTask& task = process.stack.back();
+  const SessionNumber session = process.session;
+  if (task.blocked) {
+    if (!task.cancelled && !Chance(2)) return;
+    task.blocked = false;  // time-out, or woken by its token
+    process.outbox.push_back(
+        [this, id = task.id](Process& worker) { core_.OnUnblocked(worker.session, id, now_); });
+    return;
+  }
+  ++task.steps;
+  if (task.cancelled && Chance(50)) return EndTask(process, /*failed=*/Chance(90));
+  if (draining || task.steps > 20) return EndTask(process, false);
+  switch (Number(10)) {
+    case 0:
+    case 1: {
+      if (process.stack.size() > 8) return EndTask(process, false);
+      std::vector<ObjectId> held;
+      const TaskId parent = task.id;
+      // The frame is sent at once: ids are made by the sender.
+      Submit(session, core_.FindTask(parent) ? parent : 0, process.program, task.known, held);
+      task.held.insert(task.held.end(), held.begin(), held.end());
+      task.known.insert(task.known.end(), held.begin(), held.end());
+      break;
+    }
+    case 2:
+    case 3:
+      BlockTask(process);
+      break;
+    case 4: {
+      const ObjectId id = NextId(session);
+      Check(core_.OnObjectCreated(session, id, NextSlice()).ok(), "refuses a create");
+      task.creating.push_back(id);
+      break;
+    }
+    case 5:
+      if (task.creating.empty()) break;
+      Check(core_.OnObjectSealed(session, task.creating.back(), {}, now_).ok(), "refuses a seal");
+      task.known.push_back(task.creating.back());
+      task.held.push_back(task.creating.back());
+      task.creating.pop_back();
+      break;
+    default:
+      if (Chance(60)) EndTask(process, Chance(10));
+  }
+}
+
+void Simulation::BlockTask(Process& process) {
+  FakeTask& task = process.stack.back();
+  std::vector<ObjectId> some = Some(task.known, 4);
+  std::sort(some.begin(), some.end());
+  some.erase(std::unique(some.begin(), some.end()), some.end());
+  if (some.empty()) return;
+  task.blocked = true;
+  task.waits = {some.begin(), some.end()};
+  const auto all = static_cast<uint32_t>(some.size());
+  task.needed = Chance(70) ? all : 1 + static_cast<uint32_t>(Number(static_cast<int>(all)));
+  process.outbox.push_back([this, some, id = task.id, needed = task.needed](Process& worker) {
+    Want(worker.session, some, id, needed);
+  });
+  // What it was given ahead of its turn must not wait for this.
+  ReturnTasks(process, {process.queue.begin(), process.queue.end()});
+}
+
+void Simulation::EndTask(Process& process, bool failed) {
+  FakeTask task = std::move(process.stack.back());
+  process.stack.pop_back();
+  TaskOutcome outcome;
+  outcome.run_time = Chance(80) ? microseconds(Number(100)) : milliseconds(Number(100));
+  outcome.failed = failed;
+  outcome.retryable = Chance(80);
+  const auto view = core_.FindTask(task.id);
+  const uint32_t count = view ? view->task_class->num_returns : 1;
+  for (uint32_t i = 0; i < (failed ? 1 : count); ++i) {
+    TaskResult result;
+    if (failed) {
+      result.value = EncodeError(ErrorInfo{});
+    } else if (!task.creating.empty()) {
+      result.value = task.creating.back();
+      task.creating.pop_back();
+    } else {
+      result.value = "value";
+    }
+    result.contained = Some(task.known, 1);
+    outcome.results.push_back(std::move(result));
+  }
+  for (ObjectId id : task.creating) {
+    Check(core_.OnObjectAborted(process.session, id).ok(), "refuses an abort");
+    Pump();
+  }
+  process.outbox.push_back([this, id = task.id, outcome, held = task.held](Process& worker) {
+    core_.OnTaskFinished(worker.id, id, outcome, now_);
+    Pump();
+    if (processes_.contains(worker.id)) Release(worker.session, held);
+  });
+}
+
+void Simulation::ReturnTasks(Process& process, std::vector<TaskId> tasks, bool leaving) {
+  std::erase_if(tasks, [&](TaskId id) { return std::erase(process.queue, id) == 0; });
+  if (tasks.empty() && !leaving) return;
+  process.outbox.push_back([this, tasks, leaving](Process& worker) {
+    core_.OnTasksReturned(worker.id, tasks, leaving, now_);
+  });
+}
+
+void Simulation::Die(Process& process, const std::string& reason) {
+  const WorkerId id = process.id;
+  const SessionNumber session = process.session;
+  if (session != 0) {
+    std::erase_if(wanted_, [&](const auto& entry) { return entry.first.first == session; });
+  }
+  processes_.erase(id);
+  core_.OnWorkerLost(id, reason, now_);
+}
+
+bool Simulation::Busy(const Process& process) const {
+  if (process.doomed || !process.inbox.empty() || !process.outbox.empty()) return true;
+  if (process.session == 0) return !process.deaf;
+  if (process.stack.empty()) return !process.queue.empty();
+  return !process.stack.back().blocked || process.stack.back().cancelled;
+}
+
+}  // namespace kiln::core
