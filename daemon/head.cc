@@ -158,7 +158,7 @@ Status Head::Build() {
 void Head::AfterTurn() {
   while (true) {
     std::vector<core::Decision> decisions = core_.TakeDecisions();
-    if (decisions.empty()) break;
+    if (decisions.empty() && !core_.OnCarriedOut()) break;
     for (core::Decision& decision : decisions) CarryOut(decision);
   }
   ArmTimer();

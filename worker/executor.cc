@@ -21,10 +21,15 @@ thread_local TaskId task_of_this_thread = 0;
 void Executor::Start(std::shared_ptr<detail::Runtime> runtime) {
   std::lock_guard lock(mutex_);
   runtime_ = std::move(runtime);
-  wake_.notify_one();
+  wake_.notify_all();
 }
 
-peer::Peer& Executor::session() { return PeerOf(*runtime_); }
+// The reading thread runs before Start, and may be told at once to give tasks back.
+peer::Peer& Executor::session() {
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [&] { return runtime_ != nullptr; });
+  return PeerOf(*runtime_);
+}
 
 void Executor::Run() {
   while (true) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <msgpack.hpp>
 
+#include "common/utf8.h"
 #include "common/value/value.h"
 
 namespace kiln {
@@ -22,9 +23,10 @@ ErrorInfo Unreadable(const std::string& why) {
   return error;
 }
 
-std::string_view AsText(const msgpack::object& object) {
+// The exception's words are the user's, in any encoding.
+std::string AsText(const msgpack::object& object) {
   if (object.type != msgpack::type::STR) return {};
-  return {object.via.str.ptr, object.via.str.size};
+  return CleanText({object.via.str.ptr, object.via.str.size}, std::string::npos);
 }
 
 void ReadField(std::string_view key, const msgpack::object& object, ErrorInfo* error) {

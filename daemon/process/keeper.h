@@ -32,7 +32,7 @@ namespace kiln::process {
 // What to start. It gets /dev/null as standard input, one pipe as standard output and error, no
 // other descriptor, default signal handling, and a variable KILN_LAUNCH of the keeper's in its
 // environment. When it ends, all it has started is ended too: the processes of its session, and
-// those that left it but carry its KILN_LAUNCH.
+// those that left it but carry its KILN_LAUNCH. (One that left both is ended with the head.)
 struct LaunchSpec {
   std::string executable;         // absolute, or searched in the PATH of `env`
   std::vector<std::string> args;  // argv[0] first

@@ -31,7 +31,4 @@ class OutputLines {
   std::deque<std::string> last_;
 };
 
-// `text` cut to `most` bytes at a character's boundary, with bytes that are no UTF-8 as "?".
-std::string CleanText(std::string_view text, size_t most);
-
 }  // namespace kiln::process

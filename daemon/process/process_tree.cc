@@ -83,16 +83,17 @@ bool IsAlive(pid_t pid) {
   return entry && !entry->zombie;
 }
 
-bool WasStartedWith(pid_t pid, const std::string& variable) {
+std::optional<bool> WasStartedWith(pid_t pid, const std::string& variable) {
   const std::string path = "/proc/" + std::to_string(pid) + "/environ";
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return false;
+  if (!fd.valid()) return std::nullopt;
   std::string text(1, '\0');  // so that each variable has a NUL on both sides
   char buffer[16 * 1024];
   ssize_t count;
   while ((count = read(fd.get(), buffer, sizeof buffer)) > 0) {
     text.append(buffer, static_cast<size_t>(count));
   }
+  if (text.size() == 1) return std::nullopt;
   text += '\0';
   std::string wanted(1, '\0');
   wanted += variable;

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,9 @@ std::vector<ProcessEntry> DescendantsOf(pid_t root);
 // True if `pid` runs; false also for one that has ended and was not reaped.
 bool IsAlive(pid_t pid);
 
-// True if the environment that `pid` was started with has exactly this NAME=VALUE.
-bool WasStartedWith(pid_t pid, const std::string& variable);
+// True if the environment that `pid` was started with has exactly this NAME=VALUE. Returns: nothing
+// if it shows none: it is being executed, is ending, or has an empty one.
+std::optional<bool> WasStartedWith(pid_t pid, const std::string& variable);
 
 // Kills and reaps every descendant of this process. A subreaper gets them all, for the children of
 // the killed come back to it.

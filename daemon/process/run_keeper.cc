@@ -37,6 +37,9 @@ constexpr char kMarkName[] = "KILN_LAUNCH=";
 constexpr int kLookMilliseconds = 5;
 // After this the end is reported although something is left: it does not react to SIGKILL.
 constexpr auto kRemainsTimeout = std::chrono::seconds(2);
+// How long a process is waited for that does not show its environment now. Beyond it, it has an
+// empty one, and is left alone unless it is in the launch's session.
+constexpr auto kUnknownTimeout = std::chrono::milliseconds(20);
 // For the lock, which the dying head may let go just after its socket.
 constexpr auto kLockTimeout = std::chrono::milliseconds(200);
 
@@ -55,9 +58,10 @@ class KeeperProcess {
     int wait_status = 0;  // with ended
     Clock::time_point ended_at{};
 
-    // True if `entry` was started by it.
-    bool Has(const ProcessEntry& entry) const {
-      return (own_session && entry.session == child.pid) || WasStartedWith(entry.pid, mark);
+    // True if `entry` was started by it; nothing if that cannot be told now.
+    std::optional<bool> Has(const ProcessEntry& entry) const {
+      if (own_session && entry.session == child.pid) return true;
+      return WasStartedWith(entry.pid, mark);
     }
   };
   using Launches = std::map<uint64_t, Launched>;
@@ -220,7 +224,7 @@ void KeeperProcess::OnSignal(const Message& message) {
   }
   for (const ProcessEntry& stray : ListStrays()) {
     const bool told = !launch.ended && launch.own_session && stray.group == first;
-    if (!told && launch.Has(stray)) kill(stray.pid, message.signal);
+    if (!told && launch.Has(stray) == true) kill(stray.pid, message.signal);
   }
 }
 
@@ -262,13 +266,16 @@ void KeeperProcess::LookAfterEnded() {
       continue;
     }
     bool remains = false;
+    bool unknown = false;
     for (const ProcessEntry& stray : strays) {
-      if (!launch.Has(stray)) continue;
-      remains = true;
-      if (!launch.gentle) kill(stray.pid, SIGKILL);
+      const std::optional<bool> has = launch.Has(stray);
+      remains = remains || has == true;
+      unknown = unknown || !has;
+      if (has == true && !launch.gentle) kill(stray.pid, SIGKILL);
     }
-    const bool late = Clock::now() - launch.ended_at > kRemainsTimeout;
-    if (remains && (launch.gentle || !late)) {
+    const Clock::duration since = Clock::now() - launch.ended_at;
+    const bool waits_for_remains = remains && (launch.gentle || since < kRemainsTimeout);
+    if (waits_for_remains || (unknown && since < kUnknownTimeout)) {
       ++it;
       continue;
     }

@@ -49,8 +49,7 @@ grpc::ServerUnaryReactor* OnLoop(const Context& context, grpc::CallbackServerCon
     reactor->Finish(ToGrpc(status));
     return reactor;
   }
-  context.loop->Post(
-      [reactor, handle = std::move(handle)] { reactor->Finish(ToGrpc(handle())); });
+  context.loop->Post([reactor, handle = std::move(handle)] { reactor->Finish(ToGrpc(handle())); });
   return reactor;
 }
 

@@ -109,7 +109,7 @@ class FollowReactor : public grpc::ServerWriteReactor<v1::FollowLogResponse> {
   process::JobRunner::FollowerId follower_ = 0;
   uint64_t offset_ = 0;
   bool writing_ = false;
-  bool last_ = false;   // the message being written is the last one
+  bool last_ = false;  // the message being written is the last one
   bool ended_ = false;
   v1::FollowLogResponse response_;
 };
@@ -127,8 +127,8 @@ class JobsService : public v1::Jobs::CallbackService {
       }
       Result<JobId> id = context_->jobs->Submit(ToSpec(*request));
       if (!id.ok()) return id.status();
-      Status status = context_->core->OnJobSubmitted(*id, core::Resources(request->num_cpus()),
-                                                     Clock::now());
+      Status status =
+          context_->core->OnJobSubmitted(*id, core::Resources(request->num_cpus()), Clock::now());
       if (!status.ok()) {
         context_->jobs->Withdraw(*id);
         return status;

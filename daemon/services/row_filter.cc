@@ -25,9 +25,8 @@ std::string Columns(const google::protobuf::Descriptor* row_type) {
 
 }  // namespace
 
-Result<RowFilter> RowFilter::Parse(
-    const google::protobuf::RepeatedPtrField<std::string>& filters,
-    const google::protobuf::Descriptor* row_type) {
+Result<RowFilter> RowFilter::Parse(const google::protobuf::RepeatedPtrField<std::string>& filters,
+                                   const google::protobuf::Descriptor* row_type) {
   RowFilter result;
   for (const std::string& filter : filters) {
     size_t sign = filter.find('=');

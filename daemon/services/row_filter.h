@@ -16,9 +16,8 @@ class RowFilter {
  public:
   // Errors: InvalidArgument (no operator, or a column that rows of this type do not have; names
   //         those there are).
-  static Result<RowFilter> Parse(
-      const google::protobuf::RepeatedPtrField<std::string>& filters,
-      const google::protobuf::Descriptor* row_type);
+  static Result<RowFilter> Parse(const google::protobuf::RepeatedPtrField<std::string>& filters,
+                                 const google::protobuf::Descriptor* row_type);
 
   // Requires: row is of the type given to Parse.
   bool Matches(const google::protobuf::Message& row) const;

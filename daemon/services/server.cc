@@ -89,6 +89,10 @@ class GrpcServer : public Server {
                                             ": the port is taken; choose another one, or port 0 "
                                             "for any free one");
     }
+    // By itself the health service knows the server as a whole only.
+    for (const char* name : {"Sessions", "Tasks", "Objects", "Jobs", "State"}) {
+      server_->GetHealthCheckService()->SetServingStatus(std::string("kiln.v1.") + name, true);
+    }
     if (port > 0) tcp_address_ = listen.substr(0, listen.rfind(':') + 1) + std::to_string(port);
     context_->loop->Watch(listening_fd_, [this] { Accept(); });
     return Status();

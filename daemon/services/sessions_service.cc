@@ -1,4 +1,6 @@
 // The session stream: gRPC's threads read and write, the loop does everything else.
+#include <grpc/grpc.h>
+
 #include <memory>
 #include <utility>
 
@@ -17,12 +19,15 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
                       public sessions::Channel {
  public:
   StreamChannel(const Context* context, grpc::CallbackServerContext* call)
-      : loop_(context->loop), call_(call) {
+      : loop_(context->loop), call_(call->c_call()) {
+    grpc_call_ref(call_);
     loop_->Post([this, context] {
       session_ = context->sessions->Open(this);
       StartRead(&incoming_bytes_);
     });
   }
+
+  ~StreamChannel() override { grpc_call_unref(call_); }
 
   void OnReadDone(bool ok) override {
     bool parsed = ok && Parse(&incoming_bytes_, &incoming_);
@@ -45,7 +50,8 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
     });
   }
 
-  bool busy() const override { return writing_; }
+  // Once closed nothing more may be written: Finish was called, or is the next thing to be.
+  bool busy() const override { return writing_ || closed_; }
 
   void Send(v1::HeadBatch* batch) override {
     outgoing_bytes_ = Serialize(*batch);
@@ -59,7 +65,9 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
     closed_ = true;
     status_ = ToGrpc(status);
     if (!writing_) Finish(status_);
-    close_timer_ = loop_->At(Clock::now() + limits::kCloseGrace, [this] { call_->TryCancel(); });
+    close_timer_ = loop_->At(Clock::now() + limits::kCloseGrace, [this] {
+      grpc_call_cancel_with_status(call_, GRPC_STATUS_CANCELLED, "does not read", nullptr);
+    });
   }
 
   const char* transport() const override { return "grpc"; }
@@ -85,7 +93,7 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   }
 
   EventLoop* const loop_;
-  grpc::CallbackServerContext* const call_;
+  grpc_call* const call_;  // referenced: gRPC's own objects end with OnDone, this one does not
   sessions::Session* session_ = nullptr;
   grpc::ByteBuffer incoming_bytes_;  // gRPC's while a read is under way, as the next
   v1::PeerBatch incoming_;
@@ -97,8 +105,7 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   grpc::Status status_;
 };
 
-class SessionsService
-    : public v1::Sessions::WithRawCallbackMethod_Connect<v1::Sessions::Service> {
+class SessionsService : public v1::Sessions::WithRawCallbackMethod_Connect<v1::Sessions::Service> {
  public:
   explicit SessionsService(const Context* context) : context_(context) {}
 

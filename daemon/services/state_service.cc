@@ -41,8 +41,7 @@ class RowCollector {
 };
 
 int64_t ToWall(Time time) {
-  return WallMilliseconds() -
-         std::chrono::duration_cast<milliseconds>(Clock::now() - time).count();
+  return WallMilliseconds() - std::chrono::duration_cast<milliseconds>(Clock::now() - time).count();
 }
 
 const char* Name(core::ObjectView::State state) {
@@ -97,8 +96,7 @@ class StateService : public v1::State::CallbackService {
                                  [this](auto add) { VisitSessions(add); });
   }
 
-  grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* call,
-                                 const v1::StopRequest* request,
+  grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* call, const v1::StopRequest* request,
                                  v1::StopResponse* response) override {
     return OnLoop(*context_, call, [this, request, response] {
       v1::StopRequest bounded = *request;
@@ -111,8 +109,8 @@ class StateService : public v1::State::CallbackService {
  private:
   template <typename Row, typename Response, typename Visit>
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListRequest* request,
-                                 Response* response,
-                                 google::protobuf::RepeatedPtrField<Row>* rows, Visit visit) {
+                                 Response* response, google::protobuf::RepeatedPtrField<Row>* rows,
+                                 Visit visit) {
     return OnLoop(*context_, call, [request, response, rows, visit] {
       Result<RowCollector<Row>> collector = RowCollector<Row>::Make(*request, rows);
       if (!collector.ok()) return collector.status();

@@ -35,8 +35,7 @@ class TasksService : public v1::Tasks::CallbackService {
 };
 
 // An argument that is a ref is passed by value, as in a session; refs inside are kept alive.
-Status AddArgument(const std::string& json, size_t index, v1::ArgList* list,
-                   core::TaskSpec* spec) {
+Status AddArgument(const std::string& json, size_t index, v1::ArgList* list, core::TaskSpec* spec) {
   Result<value::JsonArgument> argument = value::ParseJson(json);
   if (!argument.ok()) {
     return Status(argument.status().code(), "argument " + std::to_string(index + 1) + " (" +
@@ -62,8 +61,9 @@ Result<core::ClassId> TasksService::InternClass(const v1::RunRequest& request) {
   options.set_function(request.function());
   options.set_detached(true);
   if (request.library().empty()) {
-    return Status(Code::kInvalidArgument,
-                  "no task library named; only functions of libraries can be run without a session");
+    return Status(
+        Code::kInvalidArgument,
+        "no task library named; only functions of libraries can be run without a session");
   }
   Result<core::TaskClass> task_class = sessions::FromProto(options, core::kLibraryHost);
   if (!task_class.ok()) return task_class.status();

@@ -82,14 +82,14 @@ Status Session::OnFrame(v1::PeerFrame& frame, Time now) {
     case v1::PeerFrame::kCreate:
       return OnCreate(frame.create());
     case v1::PeerFrame::kSeal:
-      return CheckFrame(core->OnObjectSealed(number_, frame.seal().id(),
-                                             Ids(frame.seal().contained()), now));
+      return CheckFrame(
+          core->OnObjectSealed(number_, frame.seal().id(), Ids(frame.seal().contained()), now));
     case v1::PeerFrame::kAbort:
       return CheckFrame(core->OnObjectAborted(number_, frame.abort().id()));
     case v1::PeerFrame::kWant: {
       const v1::Want& want = frame.want();
-      core->OnWanted(number_, Ids(want.ids()), want.values(), want.blocked_task_id(),
-                     want.needed(), now);
+      core->OnWanted(number_, Ids(want.ids()), want.values(), want.blocked_task_id(), want.needed(),
+                     now);
       return Status();
     }
     case v1::PeerFrame::kUnblock:
@@ -168,9 +168,9 @@ Status Session::OnTaskClass(const v1::TaskClass& task_class) {
   Result<core::TaskClass> converted = FromProto(task_class, program_);
   if (!converted.ok()) return converted.status();
   if (task_class.library().empty() && program_ == core::kLibraryHost) {
-    return Status(Code::kInvalidArgument,
-                  "task class " + task_class.function() + " names no library, and this session's "
-                  "Hello named no program that has the function");
+    return Status(Code::kInvalidArgument, "task class " + task_class.function() +
+                                              " names no library, and this session's "
+                                              "Hello named no program that has the function");
   }
   if (classes_.size() >= limits::kMaxClassesPerSession) {
     return Status(Code::kResourceExhausted, "too many task classes");

@@ -15,6 +15,13 @@ TEST_CASE("an error reads back as it was written, in every kind", "[error_value]
   }
 }
 
+TEST_CASE("bytes of an error's text that are no UTF-8 are read as question marks",
+          "[error_value]") {
+  ErrorInfo error{ErrorKind::kTaskFailed, "E\xff", "gr\xfcn \u2603", "T\xc0", 1, {"\xed\xa0\x80"}};
+  ErrorInfo clean{ErrorKind::kTaskFailed, "E?", "gr?n \u2603", "T?", 1, {"???"}};
+  CHECK(DecodeError(EncodeError(error)) == clean);
+}
+
 TEST_CASE("every kind of error has a name of its own", "[error_value]") {
   CHECK(ErrorKindName(ErrorKind::kTaskFailed) == "TASK_FAILED");
   CHECK(ErrorKindName(ErrorKind::kObjectStoreFull) == "OBJECT_STORE_FULL");

@@ -271,9 +271,13 @@ TEST_CASE("a job can be stopped before it starts, while it starts, and is starte
 
 TEST_CASE("followers get every byte once, whenever they come, and the end") {
   Jobs jobs;
+  // Half of it before the file is there, half after.
+  const std::string file = jobs.temp / "go-on";
   const JobId id = jobs.Submit(
       {"sh", "-c",
-       "i=0; while [ $i -lt 3000 ]; do echo \"line $i\"; i=$((i+1)); done; printf end"});
+       "i=0; while [ $i -lt 3000 ]; do echo \"line $i\"; i=$((i+1)); "
+       "[ $i -ne 1500 ] || while [ ! -e \"$0\" ]; do sleep 0.01; done; done; printf end",
+       file});
   struct Follower {
     JobRunner::FollowerId id = 0;
     std::string got;
@@ -303,11 +307,12 @@ TEST_CASE("followers get every byte once, whenever they come, and the end") {
   follow(0);
   jobs.runner->Start(id);
   follow(1);
-  jobs.RunUntilLogHas(id, "line 1000\n");
+  jobs.RunUntilLogHas(id, "line 1499\n");
   follow(2);
   follow(3);
   jobs.runner->Unfollow(id, followers[3].id);
   const std::string then = followers[3].got;
+  testing::WriteFile(file, "");
   jobs.RunToEnd(id);
   follow(4);
   std::string expected;

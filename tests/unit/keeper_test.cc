@@ -210,8 +210,8 @@ TEST_CASE("what a launch leaves behind is ended with it, also what left its sess
                      "while ! pgrep -s 0 sleep > /dev/null; do :; done; exit 5"));
   CHECK(record.report.exit_code == 5);
   CHECK(launches.CountMarked() == 0);
-  char byte;  // the pipe has ended: nobody can write any more
-  CHECK(read(record.output_fd, &byte, 1) == 0);
+  char byte;  // the pipe ends: nobody can write any more
+  CHECK(WaitUntil([&] { return read(record.output_fd, &byte, 1) == 0; }, kDeadline));
 }
 
 TEST_CASE("other launches are not taken for what an ended one left behind") {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/limits.h"
+#include "common/utf8.h"
 #include "daemon/process/output_lines.h"
 #include "daemon/process/rotated_file.h"
 #include "tests/unit/process_fixture.h"

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,13 +38,18 @@ v1::Program ThisProgram(int argc, char** argv) {
   return program;
 }
 
+bool IsSet(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value && *value;
+}
+
 }  // namespace
 
 Session Connect(int argc, char** argv, ConnectOptions options) {
   if (worker::IsWorkerProcess()) worker::RunWorker();
 
-  bool named = !options.address.empty() || !options.session_dir.empty() ||
-               std::getenv("KILN_ADDRESS") || std::getenv("KILN_SESSION_DIR");
+  bool named = !options.address.empty() || !options.session_dir.empty() || IsSet("KILN_ADDRESS") ||
+               IsSet("KILN_SESSION_DIR");
   std::shared_ptr<OwnHead> own_head;
   Result<Endpoint> endpoint = ResolveEndpoint(options.address, options.session_dir);
   if (!endpoint.ok() && endpoint.status().code() == Code::kNotFound && !named &&
