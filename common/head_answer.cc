@@ -1,5 +1,8 @@
 #include "common/head_answer.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <nlohmann/json.hpp>
 
 namespace kiln {
@@ -18,11 +21,27 @@ Result<HeadInfo> ParseAnswer(const std::string& line) {
   if (answer.is_object() && answer.contains("ready")) return ParseHeadInfo(answer["ready"].dump());
   if (answer.is_object() && answer.contains("error") && answer["error"].is_object()) {
     const nlohmann::json& error = answer["error"];
-    int code = error.value("code", static_cast<int>(Code::kUnknown));
-    return Status(code == 0 ? Code::kUnknown : static_cast<Code>(code),
-                  error.value("message", "the head could not start"));
+    if (error.contains("code") && error["code"].is_number_integer() && error.contains("message") &&
+        error["message"].is_string()) {
+      int code = error["code"].get<int>();
+      bool known = code > 0 && code <= static_cast<int>(Code::kUnauthenticated);
+      return Status(known ? static_cast<Code>(code) : Code::kInternal,
+                    error["message"].get<std::string>());
+    }
   }
-  return Status(Code::kInternal, "the head ended without an answer");
+  return Status(Code::kInternal, line.empty() ? "the head ended without an answer"
+                                              : "the head's answer cannot be read: " + line);
+}
+
+Result<HeadInfo> ReadAnswer(int fd) {
+  std::string line;
+  char c;
+  while (true) {
+    ssize_t got = read(fd, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 || c == '\n') return ParseAnswer(line);
+    line += c;
+  }
 }
 
 }  // namespace kiln

@@ -20,4 +20,7 @@ std::string FormatAnswer(const Status& error);
 // Errors:  the head's own; Internal (`line` is neither: the head died before it answered).
 Result<HeadInfo> ParseAnswer(const std::string& line);
 
+// Blocks: until a line is there, or the other end is closed. Errors: as ParseAnswer.
+Result<HeadInfo> ReadAnswer(int fd);
+
 }  // namespace kiln

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <utility>
@@ -40,6 +41,15 @@ Result<std::string> MakeToken(const std::string& path) {
   return token;
 }
 
+// Every worker and job has a pipe, every peer a socket: as many as the system lets this user have.
+// After the keeper was started, for children shall find the limit the user knows.
+void AllowManyDescriptors() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Head>> Head::Start(EventLoop* loop, HeadOptions options) {
@@ -74,6 +84,7 @@ Status Head::Build() {
       process::Keeper::Start(loop_, std::move(files), std::move(events), keeper_options);
   if (!keeper.ok()) return keeper.status();
   keeper_ = std::move(*keeper);
+  AllowManyDescriptors();
 
   std::string address = "unix:" + paths.head_socket;
   process::WorkerLauncherOptions launcher;

@@ -25,7 +25,9 @@ esac
 # or on its command line: that is how what they leave behind is found.
 dir=$(mktemp -d /tmp/kiln-tests.XXXXXX)
 trap 'rm -rf "$dir"' EXIT
-mkdir -m 0700 "$dir/tmp" "$dir/run"
+mkdir -m 0700 "$dir/run"
+mkdir -m 0711 "$dir/tmp"
+chmod 0711 "$dir"  # as /tmp: a test that plays another user must get as far as the socket
 
 # The pids of living processes of this run. The pattern comes from a file, not to find grep itself.
 processes() {

@@ -13,13 +13,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "common/head_answer.h"
 #include "daemon/process/keeper.h"
 #include "daemon/process/output_lines.h"
 
@@ -29,16 +29,6 @@ namespace {
 // Lines of the daemon's log shown when it died without an answer, from its last bytes.
 constexpr size_t kLogLinesShown = 10;
 constexpr std::streamoff kLogBytesRead = 16 * 1024;
-
-std::string ReadyMessage(const HeadInfo& info) {
-  return "{\"ready\": " + ToJson(info) + "}";
-}
-
-std::string FailedMessage(const Status& status) {
-  const nlohmann::json json = {
-      {"error", {{"code", static_cast<int>(status.code())}, {"message", status.message()}}}};
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 // A reader that is gone is no error.
 void WriteAll(int fd, const std::string& text) {
@@ -93,14 +83,18 @@ Status DiedWithoutAnswer(pid_t child, const std::string& log_path) {
 [[noreturn]] void AnswerAndExit(int pipe_fd, pid_t child, int answer_fd,
                                 const std::string& log_path) {
   std::optional<std::string> answer = ReadLine(pipe_fd);
-  if (!answer) answer = FailedMessage(DiedWithoutAnswer(child, log_path));
-  WriteAll(answer_fd, *answer + "\n");
+  if (answer) {
+    WriteAll(answer_fd, *answer + "\n");
+  } else {
+    answer = FormatAnswer(DiedWithoutAnswer(child, log_path));
+    WriteAll(answer_fd, *answer);
+  }
   _exit(answer->starts_with("{\"ready\"") ? 0 : 1);
 }
 
 [[noreturn]] void FailAndExit(int answer_fd, const std::string& what) {
   const std::string reason = std::strerror(errno);
-  WriteAll(answer_fd, FailedMessage(Status(Code::kUnavailable, what + ": " + reason)) + "\n");
+  WriteAll(answer_fd, FormatAnswer(Status(Code::kUnavailable, what + ": " + reason)));
   _exit(1);
 }
 
@@ -120,17 +114,17 @@ void CloseInherited() {
 }  // namespace
 
 void ReadyPipe::Ready(const HeadInfo& info) {
-  Send(ReadyMessage(info));
+  Send(FormatAnswer(info));
 }
 
 void ReadyPipe::Failed(const Status& status) {
-  Send(FailedMessage(status));
+  Send(FormatAnswer(status));
 }
 
 void ReadyPipe::Send(const std::string& message) {
   if (fd_ < 0) return;
   signal(SIGPIPE, SIG_IGN);  // who waited may be gone; a head has no use for it later either
-  WriteAll(fd_, message + "\n");
+  WriteAll(fd_, message);
   close(std::exchange(fd_, -1));
 }
 
@@ -162,22 +156,6 @@ ReadyPipe Daemonize(int answer_fd, const std::string& log_path) {
   }
   CloseInherited();
   return ReadyPipe(pipe_fd);
-}
-
-Result<HeadInfo> ReadAnswer(int fd) {
-  const std::optional<std::string> line = ReadLine(fd);
-  if (!line) return Status(Code::kInternal, "the head ended without a word; see its log folder");
-  try {
-    const nlohmann::json answer = nlohmann::json::parse(*line);
-    if (answer.contains("ready")) return ParseHeadInfo(answer.at("ready").dump());
-    const nlohmann::json& error = answer.at("error");
-    const int code = error.at("code").get<int>();
-    const bool known = code > 0 && code <= static_cast<int>(Code::kUnauthenticated);
-    return Status(known ? static_cast<Code>(code) : Code::kInternal,
-                  error.at("message").get<std::string>());
-  } catch (const nlohmann::json::exception&) {
-    return Status(Code::kInternal, "the head answered what nobody understands: " + *line);
-  }
 }
 
 }  // namespace kiln::process

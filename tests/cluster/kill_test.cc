@@ -4,6 +4,8 @@
 // KILN_SEED chooses the moments and victims (default: fixed), KILN_ROUNDS how many (default 60).
 #include <signal.h>
 
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,7 @@
 // The scenarios' program: the tests, their drivers, and the workers of both.
 #define CATCH_CONFIG_RUNNER
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -8,7 +10,12 @@
 #include "tests/cluster/test_head.h"
 
 int main(int argc, char** argv) {
-  // Scenarios let processes die in earnest; a sanitizer shall not turn that into exit code 1.
+  // Scenarios let processes die in earnest: no sanitizer shall turn that into exit code 1, and no
+  // core file be left. Workers and heads inherit both.
+  rlimit core;
+  getrlimit(RLIMIT_CORE, &core);
+  core.rlim_cur = 0;
+  setrlimit(RLIMIT_CORE, &core);
   const char* given = std::getenv("ASAN_OPTIONS");
   std::string options = given ? std::string(given) + ":" : "";
   setenv("ASAN_OPTIONS", (options + "handle_segv=0:handle_abort=0:handle_sigbus=0").c_str(), 1);

@@ -28,7 +28,7 @@ TEST_CASE("a waiting task is dropped by cancel") {
   CHECK(h.run.empty());
 }
 
-TEST_CASE("a running task is asked to stop; if it fails then, the result is Cancelled") {
+TEST_CASE("a running task is asked to stop, and if it fails then the result is Cancelled") {
   H h;
   const TaskId task = h.Submit(H::Library());
   CHECK(h.Cancel(task) == CancelOutcome::kAsked);

@@ -295,8 +295,14 @@ class CoreHarness {
     runs.push_back(what);
     workers.at(what.worker).tasks.push_back(what.task);
   }
-  void Apply(const RecallTasks& recall) { recalls.push_back(recall); }
-  void Apply(const CancelTask& cancel) { cancels.push_back(cancel); }
+  void Apply(const RecallTasks& recall) {
+    REQUIRE(workers.contains(recall.worker));
+    recalls.push_back(recall);
+  }
+  void Apply(const CancelTask& cancel) {
+    REQUIRE(workers.contains(cancel.worker));
+    cancels.push_back(cancel);
+  }
   void Apply(const DeliverObject& deliver) {
     REQUIRE(Sealed(deliver.object));
     delivered.push_back(deliver);

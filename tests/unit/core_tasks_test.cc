@@ -228,6 +228,17 @@ TEST_CASE("what a lost task has submitted is cancelled, detached tasks excepted"
   CHECK(h.Running(parent));
 }
 
+TEST_CASE("a child nested on the lost worker of its parent is cancelled without a word to it") {
+  H h(1);
+  const TaskId parent = h.Submit(H::Library("parent"));
+  const TaskId child = h.SubmitFrom(parent, H::Library("child"));
+  h.Block(parent, {child});
+  REQUIRE(h.WorkerOf(child) == h.WorkerOf(parent));
+  h.Lose(h.WorkerOf(parent));  // the harness checks that nothing is sent to it
+  CHECK(h.StateOf(child) == "CANCELLED");
+  CHECK(h.Running(parent));
+}
+
 TEST_CASE("a report of a worker that does not have the task is ignored") {
   H h;
   const TaskId task = h.Submit(H::Library());

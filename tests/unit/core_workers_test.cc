@@ -39,7 +39,7 @@ TEST_CASE("a task runs only on workers of its program") {
   CHECK(h.workers.at(h.WorkerOf(library)).program == kLibraryHost);
 }
 
-TEST_CASE("there are never more workers than the cap; an idle one makes room") {
+TEST_CASE("there are never more workers than the cap, an idle one makes room") {
   CoreOptions options = H::Options(2);
   options.max_workers = 2;
   H h(options);

@@ -78,18 +78,6 @@ Result<std::string> MakeSessionDir() {
   return (base / (kDirPrefix + std::to_string(getpid()) + "-" + std::to_string(++count))).string();
 }
 
-std::string ReadLine(int fd) {
-  std::string line;
-  char c;
-  ssize_t got;
-  while ((got = read(fd, &c, 1)) == 1 || (got < 0 && errno == EINTR)) {
-    if (got < 0) continue;
-    if (c == '\n') break;
-    line += c;
-  }
-  return line;
-}
-
 }  // namespace
 
 Result<std::shared_ptr<OwnHead>> OwnHead::Start(const ConnectOptions& options) {
@@ -127,13 +115,11 @@ Result<std::shared_ptr<OwnHead>> OwnHead::Start(const ConnectOptions& options) {
   int failed = posix_spawn(&child, binary->c_str(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   for (int fd : {answer[1], answer_write, lifeline[0], lifeline_read}) close(fd);
-  std::string line = failed == 0 ? ReadLine(answer[0]) : "";
+  Result<HeadInfo> info =
+      failed == 0 ? ReadAnswer(answer[0])
+                  : Status(Code::kUnavailable, "cannot start " + *binary + ": " + strerror(failed));
   close(answer[0]);
   if (failed == 0) waitpid(child, nullptr, 0);  // the daemon is no child of ours
-
-  Result<HeadInfo> info =
-      failed == 0 ? ParseAnswer(line)
-                  : Status(Code::kUnavailable, "cannot start " + *binary + ": " + strerror(failed));
   if (!info.ok()) {
     close(lifeline[1]);
     return info.status();
