@@ -1,15 +1,19 @@
-// For what only a bug of ours can break: says where, and aborts.
+// What must hold unless we are wrong ourselves. Nothing that a client, a worker, a file or the
+// network can send reaches it.
 //
-// Nothing that a client, a worker, a file or the network can send may reach a KILN_CHECK.
+// Thread: any.
 #pragma once
 
 #include <cstdio>
 #include <cstdlib>
 
-#define KILN_CHECK(condition)                                                              \
-  do {                                                                                     \
-    if (!(condition)) {                                                                    \
-      std::fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition);   \
-      std::abort();                                                                        \
-    }                                                                                      \
-  } while (false)
+namespace kiln {
+
+// Ends the process with `what` if `holds` is false: going on would spread a wrong state.
+inline void Require(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "kiln: %s\n", what);
+  std::abort();
+}
+
+}  // namespace kiln

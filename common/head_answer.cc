@@ -7,7 +7,9 @@
 
 namespace kiln {
 
-std::string FormatAnswer(const HeadInfo& info) { return "{\"ready\": " + ToJson(info) + "}\n"; }
+std::string FormatAnswer(const HeadInfo& info) {
+  return "{\"ready\": " + ToJson(info) + "}\n";
+}
 
 std::string FormatAnswer(const Status& error) {
   nlohmann::json answer;

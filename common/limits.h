@@ -10,8 +10,8 @@ namespace kiln::limits {
 
 // --- tasks -------------------------------------------------------------------------------------
 
-// Unfinished tasks in the head. A task costs about 500 bytes of head memory, so this is 2 GB. Beyond
-// it no credit is granted: submits of drivers block, or fail with ResourceExhausted.
+// Unfinished tasks in the head. A task costs about 500 bytes of head memory, so this is 2 GB.
+// Beyond it no credit is granted: submits of drivers block, or fail with ResourceExhausted.
 inline constexpr uint64_t kMaxQueuedTasks = 4'000'000;
 // Bytes of arguments of unfinished tasks. Beyond it as above.
 inline constexpr uint64_t kMaxQueuedBytes = uint64_t{2} << 30;
@@ -42,8 +42,8 @@ inline constexpr int kExtraWorkers = 8;
 inline constexpr int kMaxNestedDepth = 1'000;
 // Stack of a worker's task thread; virtual, touched only as deep as used.
 inline constexpr size_t kTaskStackBytes = size_t{256} << 20;
-// Tasks given to one worker ahead of their turn, if they are short. 128 to a frame is where batching
-// stops paying (4 M tasks/s over a gRPC stream, against 1.3 M at 16).
+// Tasks given to one worker ahead of their turn, if they are short. 128 to a frame is where
+// batching stops paying (4 M tasks/s over a gRPC stream, against 1.3 M at 16).
 inline constexpr uint32_t kMaxPipelined = 128;
 // Work given ahead to one worker, by the measured run times of its class.
 inline constexpr Duration kPipelineWork = milliseconds(2);
@@ -51,8 +51,8 @@ inline constexpr Duration kPipelineWork = milliseconds(2);
 inline constexpr Duration kRecallAfter = milliseconds(5);
 // Dispatches of other classes after which a ready task that does not fit is waited for.
 inline constexpr uint32_t kMaxBypasses = 256;
-// Tasks looked at to find one that a blocked worker waits for. Beyond it the search is given up until
-// nothing else runs, then it is made in full.
+// Tasks looked at to find one that a blocked worker waits for. Beyond it the search is given up
+// until nothing else runs, then it is made in full.
 inline constexpr size_t kMaxAwaitedWalk = 256;
 // Time between asking a task to stop (time-out, session end) and killing its worker.
 inline constexpr Duration kCancelGrace = milliseconds(500);

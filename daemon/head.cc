@@ -61,7 +61,9 @@ Result<std::unique_ptr<Head>> Head::Start(EventLoop* loop, HeadOptions options) 
 Head::Head(EventLoop* loop, HeadOptions options)
     : loop_(loop), options_(std::move(options)), core_(CoreOptionsOf(options_)) {}
 
-Head::~Head() { loop_->set_after_turn([] {}); }
+Head::~Head() {
+  loop_->set_after_turn([] {});
+}
 
 Status Head::Build() {
   const SessionPaths& paths = options_.paths;
@@ -117,8 +119,8 @@ Status Head::Build() {
       });
 
   double num_cpus = options_.total.num_cpus();
-  sessions_ = std::make_unique<sessions::SessionTable>(sessions::SessionContext{
-      loop_, &core_, store_.get(), launcher_.get(), num_cpus});
+  sessions_ = std::make_unique<sessions::SessionTable>(
+      sessions::SessionContext{loop_, &core_, store_.get(), launcher_.get(), num_cpus});
   head_session_ = std::make_unique<sessions::HeadSession>(loop_, &core_);
 
   context_.loop = loop_;
@@ -216,6 +218,9 @@ void Head::CarryOut(core::Decision& decision) {
     void operator()(const core::StartJob& d) {
       log::Info("event=job_started job={}", process::FormatJobId(d.job));
       head->jobs_->Start(d.job);
+    }
+    void operator()(const core::ForgetProgram& d) {
+      for (uint32_t i = 0; i < d.sessions; ++i) head->launcher_->Release(d.program);
     }
     void operator()(const core::TaskEnded& d) {
       if (d.failed) {

@@ -26,10 +26,10 @@ namespace kiln {
 
 struct HeadOptions {
   SessionPaths paths{""};
-  core::Resources total;        // what the head schedules
-  int num_workers = 1;          // library hosts kept ready
-  uint64_t store_bytes = 0;     // size of the store segment
-  std::string listen;           // HOST:PORT for TCP; empty: none
+  core::Resources total;     // what the head schedules
+  int num_workers = 1;       // library hosts kept ready
+  uint64_t store_bytes = 0;  // size of the store segment
+  std::string listen;        // HOST:PORT for TCP; empty: none
 };
 
 class Head {
@@ -74,8 +74,8 @@ class Head {
   EventLoop::TimerId timer_ = 0;
   enum class Life { kRunning, kStopping, kTearingDown };
   Life life_ = Life::kRunning;
-  std::string why_;            // with kStopping
-  Time stop_by_ = kNever;      // with kStopping
+  std::string why_;        // with kStopping
+  Time stop_by_ = kNever;  // with kStopping
   EventLoop::TimerId stop_timer_ = 0;
 };
 

@@ -31,8 +31,7 @@ Result<HeadOptions> ToOptions(const HeadArguments& arguments, const SessionPaths
   HeadOptions options;
   options.paths = paths;
   options.listen = arguments.listen;
-  options.num_workers =
-      arguments.num_cpus > 0 ? arguments.num_cpus : process::AvailableCpus();
+  options.num_workers = arguments.num_cpus > 0 ? arguments.num_cpus : process::AvailableCpus();
   uint64_t available = process::AvailableMemoryBytes();
   options.store_bytes = arguments.store_bytes > 0
                             ? arguments.store_bytes
@@ -82,8 +81,7 @@ int RunHead(const HeadArguments& arguments) {
   // Ours alone, so that its hang-up means what it says; the daemon keeps only such descriptors.
   if (arguments.owner_fd >= 0) fcntl(arguments.owner_fd, F_SETFD, FD_CLOEXEC);
   Result<log::Level> level = log::ParseLevel(arguments.log_level);
-  std::string dir =
-      arguments.session_dir.empty() ? DefaultSessionDir() : arguments.session_dir;
+  std::string dir = arguments.session_dir.empty() ? DefaultSessionDir() : arguments.session_dir;
   process::ReadyPipe early(arguments.answer_fd >= 0 ? arguments.answer_fd : STDERR_FILENO);
   if (!level.ok()) return early.Failed(level.status()), 1;
   Result<process::SessionLock> lock = process::SessionLock::Acquire(dir);
@@ -93,8 +91,7 @@ int RunHead(const HeadArguments& arguments) {
   if (!options.ok()) return early.Failed(options.status()), 1;
 
   process::ReadyPipe pipe =
-      arguments.block ? early
-                      : process::Daemonize(arguments.answer_fd, paths.logs + "/head.err");
+      arguments.block ? early : process::Daemonize(arguments.answer_fd, paths.logs + "/head.err");
   lock->WritePid();
   if (Status status = log::Open(paths.logs + "/head.log", *level); !status.ok()) {
     return pipe.Failed(status), 1;

@@ -11,8 +11,9 @@ namespace {
 std::map<std::string, double> ParseResources(const std::string& text) {
   nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
-    throw CLI::ValidationError("--resources", "\"" + text + "\" is not a JSON object like "
-                                              "{\"disk\": 2}");
+    throw CLI::ValidationError("--resources", "\"" + text +
+                                                  "\" is not a JSON object like "
+                                                  "{\"disk\": 2}");
   }
   std::map<std::string, double> resources;
   for (const auto& [name, amount] : json.items()) {

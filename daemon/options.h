@@ -8,15 +8,15 @@
 namespace kiln {
 
 struct HeadArguments {
-  std::string session_dir;             // empty: the user's default
-  int num_cpus = 0;                    // 0: those this process may use
-  uint64_t store_bytes = 0;            // 0: 30 % of the available memory
+  std::string session_dir;   // empty: the user's default
+  int num_cpus = 0;          // 0: those this process may use
+  uint64_t store_bytes = 0;  // 0: 30 % of the available memory
   std::map<std::string, double> resources;
-  std::string listen;                  // empty: no TCP
+  std::string listen;  // empty: no TCP
   std::string log_level = "info";
-  int answer_fd = -1;                  // where to say ready or failed
-  int owner_fd = -1;                   // the head ends when this one hangs up
-  bool block = false;                  // stay in the foreground
+  int answer_fd = -1;  // where to say ready or failed
+  int owner_fd = -1;   // the head ends when this one hangs up
+  bool block = false;  // stay in the foreground
 };
 
 // Reads the command line. Prints help or what is wrong and exits when that is asked for or due.

@@ -31,7 +31,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 show() {  # show COMMAND...: as a reader would type it
-  printf '\n$%s\n' "$(printf ' %s' "${@@Q}" | sed "s/'\([A-Za-z0-9_.:\/=-]*\)'/\1/g")"
+  printf '\n$%s\n' "$(printf ' %s' "${@@Q}" | sed "s/'\([A-Za-z0-9_.:\/=+-]*\)'/\1/g")"
   "$@"
 }
 

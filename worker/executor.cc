@@ -104,7 +104,9 @@ void Executor::OnDisconnected() {
 
 // --- the task thread -----------------------------------------------------------------------------
 
-TaskId Executor::TaskOfThisThread() { return task_of_this_thread; }
+TaskId Executor::TaskOfThisThread() {
+  return task_of_this_thread;
+}
 
 std::vector<TaskId> Executor::Empty(std::deque<v1::Run>* queue) {
   std::vector<TaskId> tasks;
@@ -197,10 +199,8 @@ Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
     finished.set_retryable(retryable);
   };
   auto error = [&](ErrorKind kind, const std::string& message) {
-    return ErrorInfo{.kind = kind,
-                     .message = message,
-                     .task = task_class.name(),
-                     .worker_pid = getpid()};
+    return ErrorInfo{
+        .kind = kind, .message = message, .task = task_class.name(), .worker_pid = getpid()};
   };
 
   v1::ArgList list;

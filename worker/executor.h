@@ -1,7 +1,8 @@
 // Runs the tasks the head sends, one at a time and in order, on a thread of their own.
 //
-// The session's reading thread fills the queue, takes tasks back out when the head recalls them, and
-// sets cancellation tokens. A task that blocks in Get lets the thread run nested tasks on its stack.
+// The session's reading thread fills the queue, takes tasks back out when the head recalls them,
+// and sets cancellation tokens. A task that blocks in Get lets the thread run nested tasks on its
+// stack.
 //
 // Thread: TaskHost's calls from the reading thread and the task thread, Run from the task thread.
 // Owner:  RunWorker.
@@ -66,10 +67,10 @@ class Executor : public peer::TaskHost {
   std::condition_variable wake_;
   std::shared_ptr<detail::Runtime> runtime_;  // under mutex_, as all below; constant once set
   std::unordered_map<uint32_t, std::shared_ptr<const v1::TaskClass>> classes_;
-  std::deque<v1::Run> queue_;   // in the order they are run
-  std::deque<v1::Run> nested_;  // for the task that is blocked
-  std::vector<Running*> stack_; // innermost last
-  bool blocked_ = false;        // the innermost task waits
+  std::deque<v1::Run> queue_;    // in the order they are run
+  std::deque<v1::Run> nested_;   // for the task that is blocked
+  std::vector<Running*> stack_;  // innermost last
+  bool blocked_ = false;         // the innermost task waits
   bool ended_ = false;
 };
 

@@ -61,7 +61,8 @@ v1::TaskClass ToProto(std::string_view library, std::string_view function,
   v1::Resources* resources = out.mutable_resources();
   resources->set_num_cpus(options.num_cpus);
   resources->set_memory_bytes(options.memory);
-  for (const auto& [name, amount] : options.resources) (*resources->mutable_custom())[name] = amount;
+  for (const auto& [name, amount] : options.resources)
+    (*resources->mutable_custom())[name] = amount;
   out.set_max_retries(options.max_retries);
   out.set_retry_exceptions(options.retry_exceptions);
   out.set_timeout_ms(options.timeout.count());
@@ -92,8 +93,8 @@ class PeerRuntime : public detail::Runtime {
     for (detail::Argument& argument : arguments) {
       converted.push_back({argument.ref, std::move(argument.parts)});
     }
-    Result<std::vector<ObjectId>> ids = peer_->Submit(ToProto(library, function, options),
-                                                      std::move(converted), options.block);
+    Result<std::vector<ObjectId>> ids =
+        peer_->Submit(ToProto(library, function, options), std::move(converted), options.block);
     if (!ids.ok()) Throw(ids.status());
     return std::move(*ids);
   }

@@ -45,7 +45,9 @@ Status RunTasks(Executor* executor) {
 
 }  // namespace
 
-bool IsWorkerProcess() { return std::getenv(kWorkerVariable) != nullptr; }
+bool IsWorkerProcess() {
+  return std::getenv(kWorkerVariable) != nullptr;
+}
 
 void RunWorker() {
   v1::Hello hello;

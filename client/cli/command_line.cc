@@ -360,9 +360,9 @@ void AddMicrobenchmark(CLI::App& parent, Invocation* invocation) {
   command.app->add_option("--filter", o.filter, "Only those whose name matches")
       ->type_name("REGEX");
   command.Examples("  kiln microbenchmark\n  kiln microbenchmark --json --filter 'put'");
-  command.Runs(
-      RunMicrobenchmark,
-      [invocation](CLI::App&, MicrobenchmarkOptions& options) { options.json = invocation->json; });
+  command.Runs(RunMicrobenchmark, [invocation](CLI::App&, MicrobenchmarkOptions& options) {
+    options.json = invocation->json;
+  });
 }
 
 }  // namespace

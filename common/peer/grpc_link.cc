@@ -18,8 +18,8 @@ class GrpcLink : public Link {
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
     // A session's stream is the session: it gets a connection of its own.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    channel_ = grpc::CreateCustomChannel(endpoint.target, grpc::InsecureChannelCredentials(),
-                                         arguments);
+    channel_ =
+        grpc::CreateCustomChannel(endpoint.target, grpc::InsecureChannelCredentials(), arguments);
     if (!endpoint.token.empty()) context_.AddMetadata("authorization", "Bearer " + endpoint.token);
     stream_ = v1::Sessions::NewStub(channel_)->Connect(&context_);
   }

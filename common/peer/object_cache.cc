@@ -30,7 +30,8 @@ void ObjectCache::Tell(CachedObject& object) {
   bool value = object.has_value();
   std::erase_if(object.waiting, [&](const CachedObject::Waiting& waiting) {
     if (waiting.for_value && !value) return false;
-    if (waiting.waiter->missing > 0 && --waiting.waiter->missing == 0) waiting.waiter->wake.notify_one();
+    if (waiting.waiter->missing > 0 && --waiting.waiter->missing == 0)
+      waiting.waiter->wake.notify_one();
     return true;
   });
 }

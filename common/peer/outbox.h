@@ -48,13 +48,13 @@ class Outbox {
 
   Link* const link_;
   std::mutex mutex_;
-  std::condition_variable wake_;   // the thread's: something is due earlier than it sleeps
-  std::condition_variable room_;   // appenders': a write has ended
-  v1::PeerBatch pending_;          // under mutex_, as all below
-  v1::PeerBatch written_;          // belongs to whoever set writing_
+  std::condition_variable wake_;  // the thread's: something is due earlier than it sleeps
+  std::condition_variable room_;  // appenders': a write has ended
+  v1::PeerBatch pending_;         // under mutex_, as all below
+  v1::PeerBatch written_;         // belongs to whoever set writing_
   size_t pending_bytes_ = 0;
-  Time due_ = kNever;              // when pending_ must be on its way
-  Time sleeps_until_ = kNever;     // the thread's next look by itself
+  Time due_ = kNever;           // when pending_ must be on its way
+  Time sleeps_until_ = kNever;  // the thread's next look by itself
   bool writing_ = false;
   bool broken_ = false;
   bool stop_ = false;

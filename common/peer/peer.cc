@@ -1,4 +1,5 @@
-// A session's life and the frames that come in; see peer_objects.cc and peer_tasks.cc for the calls.
+// A session's life and the frames that come in; see peer_objects.cc and peer_tasks.cc for the
+// calls.
 #include "common/peer/peer.h"
 
 #include <unistd.h>
@@ -172,7 +173,9 @@ void Peer::OnDisconnected() {
   if (host_) host_->OnDisconnected();
 }
 
-Status Peer::Disconnected() const { return end_reason_; }
+Status Peer::Disconnected() const {
+  return end_reason_;
+}
 
 void Peer::WaitForEnd() {
   std::unique_lock lock(mutex_);

@@ -1,7 +1,8 @@
-// One process's session with the head: submits tasks, puts, gets and waits for objects, counts refs.
+// One process's session with the head: submits tasks, puts, gets and waits for objects, counts
+// refs.
 //
-// Drivers and workers are peers alike; what only a worker does is behind TaskHost. The connection is
-// read by a thread of its own; any number of threads call in.
+// Drivers and workers are peers alike; what only a worker does is behind TaskHost. The connection
+// is read by a thread of its own; any number of threads call in.
 //
 // Thread: any.
 // Owner:  shared by all handles, values and rooms that came from it.
@@ -157,9 +158,10 @@ class Peer : public std::enable_shared_from_this<Peer> {
   std::atomic<uint64_t> next_id_{1};
 
   std::mutex mutex_;
-  ObjectCache objects_;                                   // under mutex_, as all below
-  std::unordered_map<std::string, uint32_t> class_ids_;   // serialized class -> id
-  std::unordered_map<ObjectId, v1::Created*> creating_;   // answers awaited, on their threads' stacks
+  ObjectCache objects_;                                  // under mutex_, as all below
+  std::unordered_map<std::string, uint32_t> class_ids_;  // serialized class -> id
+  std::unordered_map<ObjectId, v1::Created*>
+      creating_;  // answers awaited, on their threads' stacks
   std::condition_variable created_;
   std::condition_variable credit_given_;
   int64_t credit_tasks_ = 0;

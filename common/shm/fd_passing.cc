@@ -19,11 +19,11 @@ Result<sockaddr_un> Address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return Status(Code::kInvalidArgument,
-                  "the socket path " + path + " has " + std::to_string(path.size()) +
-                      " characters, unix sockets allow " +
-                      std::to_string(sizeof address.sun_path - 1) +
-                      "; choose a shorter --session-dir");
+    return Status(Code::kInvalidArgument, "the socket path " + path + " has " +
+                                              std::to_string(path.size()) +
+                                              " characters, unix sockets allow " +
+                                              std::to_string(sizeof address.sun_path - 1) +
+                                              "; choose a shorter --session-dir");
   }
   memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
@@ -55,7 +55,9 @@ Result<PeerCredentials> CredentialsOf(int socket_fd) {
   return PeerCredentials{credentials.pid, credentials.uid};
 }
 
-bool IsTrusted(const PeerCredentials& peer) { return peer.uid == geteuid() || peer.uid == 0; }
+bool IsTrusted(const PeerCredentials& peer) {
+  return peer.uid == geteuid() || peer.uid == 0;
+}
 
 Status SendFd(int socket_fd, uint64_t number, int fd) {
   Envelope envelope(&number);

@@ -21,7 +21,9 @@ namespace bip = boost::interprocess;
 // Reserving stops to look at other work of the process between steps of this size.
 constexpr uint64_t kReserveStepBytes = uint64_t{64} << 20;
 
-uint64_t RoundUp(uint64_t size_bytes) { return (size_bytes + kPageBytes - 1) & ~(kPageBytes - 1); }
+uint64_t RoundUp(uint64_t size_bytes) {
+  return (size_bytes + kPageBytes - 1) & ~(kPageBytes - 1);
+}
 
 Status SystemError(const std::string& what) {
   return Status(Code::kResourceExhausted, what + ": " + strerror(errno));
@@ -47,7 +49,9 @@ Segment::Segment(int fd, uint64_t size_bytes, std::unique_ptr<Mapping> mapping)
       mapping_(std::move(mapping)),
       base_(static_cast<std::byte*>(mapping_->region.get_address())) {}
 
-Segment::~Segment() { close(fd_); }
+Segment::~Segment() {
+  close(fd_);
+}
 
 Result<std::unique_ptr<Segment>> Segment::Map(int fd, uint64_t size_bytes) {
   try {
@@ -56,9 +60,9 @@ Result<std::unique_ptr<Segment>> Segment::Map(int fd, uint64_t size_bytes) {
     return std::unique_ptr<Segment>(new Segment(fd, size_bytes, std::move(mapping)));
   } catch (const bip::interprocess_exception& error) {
     close(fd);
-    return Status(Code::kResourceExhausted, "cannot map the object store (" +
-                                                std::to_string(size_bytes) +
-                                                " bytes): " + error.what());
+    return Status(
+        Code::kResourceExhausted,
+        "cannot map the object store (" + std::to_string(size_bytes) + " bytes): " + error.what());
   }
 }
 
@@ -88,8 +92,8 @@ Result<std::unique_ptr<Segment>> Segment::Attach(int fd, uint64_t size_bytes) {
   return Map(fd, size_bytes);
 }
 
-// Pages are taken here and not by a write, where a lack of memory would be a SIGBUS. fallocate first
-// makes a cold put 1.7 x as fast as faulting pages in (2.2 against 1.25 GB/s).
+// Pages are taken here and not by a write, where a lack of memory would be a SIGBUS. fallocate
+// first makes a cold put 1.7 x as fast as faulting pages in (2.2 against 1.25 GB/s).
 Status Segment::Reserve(uint64_t begin, uint64_t end) {
   if (reserved_.With([&](IntervalSet& set) { return set.Covers(begin, end); })) return Status();
   for (uint64_t at = begin; at < end; at += kReserveStepBytes) {

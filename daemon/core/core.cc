@@ -57,6 +57,7 @@ void Core::State::Finish() {
     Settle();
   } while (Dispatch());
   GrantStarved();
+  ForgetPrograms();
 }
 
 void Core::State::Settle() {

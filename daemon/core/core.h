@@ -78,8 +78,8 @@ struct ObjectView {
 struct TaskRow {  // see TaskInfo in state.proto
   TaskId id;
   std::string name, state, detail;
-  WorkerId worker;       // 0: none
-  int64_t worker_pid;    // of a finished task; 0: see `worker`
+  WorkerId worker;     // 0: none
+  int64_t worker_pid;  // of a finished task; 0: see `worker`
   SessionNumber session;
   uint32_t attempt;
   int priority;

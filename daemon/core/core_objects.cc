@@ -1,7 +1,7 @@
 // Objects from pending to free.
 #include <utility>
 
-#include "daemon/core/check.h"
+#include "common/check.h"
 #include "daemon/core/core_state.h"
 
 namespace kiln::core {

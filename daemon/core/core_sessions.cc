@@ -1,8 +1,8 @@
 // Sessions: references, credit, and what ends with them.
 #include <utility>
 
+#include "common/check.h"
 #include "common/limits.h"
-#include "daemon/core/check.h"
 #include "daemon/core/core_state.h"
 
 namespace kiln::core {
@@ -14,7 +14,11 @@ void Core::OnSessionOpened(SessionNumber number, SessionKind kind, ProgramId pro
   Session& session = state.sessions.Insert(number);
   session.kind = kind;
   session.program = program;
-  if (kind == SessionKind::kDriver) ++state.workers.ProgramOf(program).open_drivers;
+  if (kind == SessionKind::kDriver) {
+    Program& own = state.workers.ProgramOf(program);
+    ++own.open_drivers;
+    ++own.sessions;
+  }
   state.Finish();
 }
 

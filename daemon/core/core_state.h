@@ -152,6 +152,7 @@ struct Core::State {
   void RetireExcess();
   bool IsExcess(const Worker& worker) const;
   void CloseProgram(Program& program);
+  void ForgetPrograms();
   void OnStartFailed(Program& program, const std::string& reason);
   void LoseTasks(Worker& worker, const std::string& reason);
 

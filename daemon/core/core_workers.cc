@@ -268,6 +268,15 @@ void Core::State::RetireExcess() {
   }
 }
 
+void Core::State::ForgetPrograms() {
+  std::erase_if(workers.programs(), [this](const auto& entry) {
+    const Program& program = entry.second;
+    if (!program.forgettable()) return false;
+    Decide(ForgetProgram{program.id, program.sessions});
+    return true;
+  });
+}
+
 // The last driver with this program may have gone.
 void Core::State::CloseProgram(Program& program) {
   if (program.id == kLibraryHost || program.open_drivers > 0 || program.tasks > 0) return;

@@ -51,8 +51,8 @@ struct CancelTask {
   TaskId task;
 };
 
-// Tell the session that an object it wanted is sealed (Core::FindObject; it is there now and, with a
-// value wanted, stays while the session holds a reference). Carried out before the next event.
+// Tell the session that an object it wanted is sealed (Core::FindObject; it is there now and, with
+// a value wanted, stays while the session holds a reference). Carried out before the next event.
 struct DeliverObject {
   SessionNumber session;
   ObjectId object;
@@ -83,6 +83,13 @@ struct StartJob {
   JobId job;
 };
 
+// Nothing needs the program any more: no driver, task or worker. `sessions`: how many drivers with
+// it were opened since it was first needed, or since the last ForgetProgram.
+struct ForgetProgram {
+  ProgramId program;
+  uint32_t sessions;
+};
+
 // A task changed state; for the head's log.
 struct TaskEnded {
   TaskId task;
@@ -91,8 +98,8 @@ struct TaskEnded {
   std::string detail;  // of a failed one
 };
 
-using Decision =
-    std::variant<StartWorker, KillWorker, RetireWorker, RunTask, RecallTasks, CancelTask,
-                 DeliverObject, DeliverLost, FreeSlice, GrantCredit, StartJob, TaskEnded>;
+using Decision = std::variant<StartWorker, KillWorker, RetireWorker, RunTask, RecallTasks,
+                              CancelTask, DeliverObject, DeliverLost, FreeSlice, GrantCredit,
+                              StartJob, ForgetProgram, TaskEnded>;
 
 }  // namespace kiln::core

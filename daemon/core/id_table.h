@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/core/check.h"
+#include "common/check.h"
 
 namespace kiln::core {
 

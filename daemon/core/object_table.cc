@@ -1,6 +1,6 @@
 #include "daemon/core/object_table.h"
 
-#include "daemon/core/check.h"
+#include "common/check.h"
 
 namespace kiln::core {
 

@@ -1,6 +1,6 @@
 #include "daemon/core/ready_queue.h"
 
-#include "daemon/core/check.h"
+#include "common/check.h"
 
 namespace kiln::core {
 

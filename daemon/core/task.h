@@ -23,13 +23,13 @@ using ClassId = uint32_t;
 // The function and its options. See TaskClass in proto/kiln/v1/task.proto for the defaults.
 struct TaskClass {
   ProgramId program = kLibraryHost;
-  std::string library;   // absolute path; empty: the program itself has the function
+  std::string library;  // absolute path; empty: the program itself has the function
   std::string function;
-  std::string name;      // never empty
+  std::string name;  // never empty
   Resources resources{1};
-  int max_retries = 3;   // -1: without end
+  int max_retries = 3;  // -1: without end
   bool retry_exceptions = false;
-  Duration timeout{0};   // 0: none
+  Duration timeout{0};  // 0: none
   int priority = 0;
   bool detached = false;
   uint32_t num_returns = 1;

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "common/check.h"
 #include "common/limits.h"
-#include "daemon/core/check.h"
 
 namespace kiln::core {
 

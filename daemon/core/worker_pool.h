@@ -21,6 +21,7 @@ struct Program {
   int starting = 0;              // workers in kStarting
   int leaving = 0;               // workers in kLeaving
   int open_drivers = 0;          // sessions with this program
+  uint32_t sessions = 0;         // of drivers with it, open and closed
   uint64_t tasks = 0;            // unfinished ones that need it
   int failures = 0;              // starts that failed in a row
   Duration backoff{0};           // before the next start after a failed one
@@ -29,6 +30,10 @@ struct Program {
 
   // Those that can be counted on.
   int staying() const { return static_cast<int>(workers.size()) - leaving; }
+  // Nothing needs it any more.
+  bool forgettable() const {
+    return id != kLibraryHost && open_drivers == 0 && tasks == 0 && workers.empty();
+  }
 };
 
 class WorkerPool {

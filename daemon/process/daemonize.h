@@ -67,9 +67,9 @@ class ReadyPipe {
 
 // Forks into the background: new session, standard streams to /dev/null and `log_path`, umask 077.
 // In the child: returns the pipe to answer through. In the parent: never returns; writes the answer
-// to `answer_fd` (a line of common/head_answer.h), exits 0 or 1. A child that dies without an answer is an error that names its end, the log, and the last
-// lines it wrote there. The working directory stays; inherited descriptors that are
-// not close-on-exec are closed.
+// to `answer_fd` (a line of common/head_answer.h), exits 0 or 1. A child that dies without an
+// answer is an error that names its end, the log, and the last lines it wrote there. The working
+// directory stays; inherited descriptors that are not close-on-exec are closed.
 ReadyPipe Daemonize(int answer_fd, const std::string& log_path);
 
 }  // namespace kiln::process

@@ -90,7 +90,8 @@ Result<JobId> JobRunner::Submit(JobSpec spec) {
 void JobRunner::Withdraw(JobId id) {
   Record* record = FindRecord(id);
   if (record == nullptr) return;
-  KILN_CHECK(record->job.state == JobState::kPending && record->launch == 0);
+  Require(record->job.state == JobState::kPending && record->launch == 0,
+          "a job that was started is withdrawn");
   --active_;
   jobs_.erase(id);
 }
@@ -176,7 +177,7 @@ bool JobRunner::OnExited(Keeper::LaunchId launch, const ExitReport& report) {
 
 void JobRunner::Move(Record* record, JobState to) {
   Job& job = record->job;
-  KILN_CHECK(CanMove(job.state, to));
+  Require(CanMove(job.state, to), "a job moves to a state it cannot reach");
   log::Info("event=job_state job={} from={} to={} pid={} exit_code={} message=\"{}\"",
             FormatJobId(job.id), Name(job.state), Name(to), job.pid, job.exit_code, job.message);
   job.state = to;

@@ -71,7 +71,7 @@ const Program* WorkerLauncher::FindProgram(core::ProgramId id) const {
 }
 
 void WorkerLauncher::Start(WorkerId worker, core::ProgramId program_id) {
-  KILN_CHECK(!workers_.contains(worker));
+  Require(!workers_.contains(worker), "a worker is started twice");
   const auto program = programs_.find(program_id);
   if (program == programs_.end()) {
     loop_->Post([this, worker, alive = std::weak_ptr(alive_)] {

@@ -44,6 +44,8 @@ Result<HeadSession::WaitId> HeadSession::Wait(std::vector<ObjectId> ids, size_t 
     if (core_->FindObject(id)->state != core::ObjectView::State::kSealed) pending.push_back(id);
   }
   for (ObjectId id : pending) by_object_.emplace(id, wait);
+  // Asked once, however often it is waited for: the core remembers until the object is sealed.
+  std::erase_if(pending, [this](ObjectId id) { return !wanted_.insert(id).second; });
   core_->OnWanted(kHeadSession, pending, false, 0, 0, Clock::now());
   if (when != kNever) waiting.timer = loop_->At(when, [this, wait] { Finish(wait, false); });
   return wait;
@@ -57,6 +59,7 @@ void HeadSession::CancelWait(WaitId id) {
 }
 
 void HeadSession::OnDelivered(ObjectId id) {
+  wanted_.erase(id);
   std::vector<WaitId> done;
   auto [begin, end] = by_object_.equal_range(id);
   for (auto it = begin; it != end; ++it) {

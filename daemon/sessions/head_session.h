@@ -9,6 +9,7 @@
 #include <map>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/event_loop.h"
@@ -54,6 +55,7 @@ class HeadSession {
   WaitId next_wait_ = 1;
   std::map<WaitId, Waiting> waits_;
   std::unordered_multimap<ObjectId, WaitId> by_object_;  // waits that miss the object
+  std::unordered_set<ObjectId> wanted_;                  // asked of the core and not delivered yet
 };
 
 }  // namespace kiln::sessions

@@ -83,7 +83,7 @@ class Session {
   core::ProgramId program_ = core::kLibraryHost;
   std::unordered_map<uint32_t, core::ClassId> classes_;  // the peer's ids
   std::unordered_set<core::ClassId> told_classes_;       // that this worker knows
-  std::deque<v1::HeadBatch> outbox_;  // oldest first; only the last one grows
+  std::deque<v1::HeadBatch> outbox_;                     // oldest first; only the last one grows
   size_t last_batch_bytes_ = 0;
   size_t outbox_bytes_ = 0;
   bool queued_ = false;   // the table will flush this session at the end of the turn

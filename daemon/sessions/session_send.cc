@@ -37,7 +37,8 @@ void Session::Flush() {
   if (closing_ || outbox_.empty() || channel_->busy()) return;
   v1::HeadBatch batch = std::move(outbox_.front());
   outbox_.pop_front();
-  outbox_bytes_ = outbox_.empty() ? 0 : outbox_bytes_ - std::min(outbox_bytes_, batch.ByteSizeLong());
+  outbox_bytes_ =
+      outbox_.empty() ? 0 : outbox_bytes_ - std::min(outbox_bytes_, batch.ByteSizeLong());
   channel_->Send(&batch);
 }
 
@@ -89,7 +90,8 @@ void Session::SendRun(const core::RunTask& run) {
     outcome.results.push_back(
         {EncodeError({.kind = ErrorKind::kResourceExhausted,
                       .message = "the small values among the arguments have together " +
-                                 std::to_string(bytes) + " bytes, more than one message may; put "
+                                 std::to_string(bytes) +
+                                 " bytes, more than one message may; put "
                                  "them into fewer, larger objects",
                       .task = task->task_class->name}),
          {}});
@@ -127,10 +129,11 @@ void Session::SendLost(ObjectId id, bool with_value) {
   v1::HeadFrame frame;
   if (with_value) {
     frame.mutable_object()->set_id(id);
-    frame.mutable_object()->set_value(EncodeError(
-        {.kind = ErrorKind::kObjectLost,
-         .message = "object " + FormatRef(id) + " is unknown to this head: it was released, or "
-                    "belongs to another head"}));
+    frame.mutable_object()->set_value(
+        EncodeError({.kind = ErrorKind::kObjectLost,
+                     .message = "object " + FormatRef(id) +
+                                " is unknown to this head: it was released, or "
+                                "belongs to another head"}));
   } else {
     frame.mutable_ready()->add_ids(id);
   }

@@ -45,7 +45,8 @@ void Arena::Free(core::Slice slice) {
   uint64_t offset = slice.offset_bytes;
   uint64_t size = Pages(slice.size_bytes);
   auto next = free_.lower_bound(offset);
-  KILN_CHECK(size <= used_bytes_ && (next == free_.end() || offset + size <= next->first));
+  Require(size <= used_bytes_ && (next == free_.end() || offset + size <= next->first),
+          "a slice is freed that overlaps what is free");
   used_bytes_ -= size;
   if (next != free_.end() && next->first == offset + size) {
     size += next->second;
@@ -55,7 +56,7 @@ void Arena::Free(core::Slice slice) {
   }
   if (next != free_.begin()) {
     auto before = std::prev(next);
-    KILN_CHECK(before->first + before->second <= offset);
+    Require(before->first + before->second <= offset, "a slice is freed twice");
     if (before->first + before->second == offset) {
       offset = before->first;
       size += before->second;

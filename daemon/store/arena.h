@@ -45,8 +45,8 @@ class Arena {
 
   const uint64_t capacity_bytes_;
   uint64_t used_bytes_ = 0;
-  std::map<uint64_t, uint64_t> free_;               // offset -> size; disjoint, never touching
-  std::set<std::pair<uint64_t, uint64_t>> by_size_; // (size, offset) of the same extents
+  std::map<uint64_t, uint64_t> free_;                // offset -> size; disjoint, never touching
+  std::set<std::pair<uint64_t, uint64_t>> by_size_;  // (size, offset) of the same extents
 };
 
 }  // namespace kiln::store

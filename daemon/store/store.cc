@@ -77,7 +77,8 @@ void Store::Accept() {
     close(fd);
     return;
   }
-  connections_[fd] = loop_->At(Clock::now() + limits::kHelloTimeout, [this, fd] { Disconnect(fd); });
+  connections_[fd] =
+      loop_->At(Clock::now() + limits::kHelloTimeout, [this, fd] { Disconnect(fd); });
   loop_->Watch(fd, [this, fd] { Answer(fd); });
 }
 

@@ -118,7 +118,8 @@ TestHead::~TestHead() {
     UNSCOPED_INFO("left: " << pid << " " << NameOf(pid));
     kill(pid, SIGKILL);
   }
-  CHECK(CountStoreFiles(getpid()) == 0);  // sessions of this process let their segment go
+  CHECK(CountStoreFiles(getpid()) == 0);           // sessions of this process let their segment go
+  CHECK(ReadFile(dir_ + "/logs/head.err") == "");  // a head has nothing to say but in its log
 }
 
 pid_t TestHead::KeeperPid() const {

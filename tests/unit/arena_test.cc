@@ -51,7 +51,8 @@ TEST_CASE("the smallest extent that fits is taken, and memory used before comes 
 }
 
 TEST_CASE("neighbouring extents become one again in every order of freeing") {
-  for (std::vector<size_t> order : {std::vector<size_t>{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2}}) {
+  for (std::vector<size_t> order :
+       {std::vector<size_t>{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2}}) {
     Arena arena(3 * kPage);
     std::vector<core::Slice> slices;
     for (int i = 0; i < 3; ++i) slices.push_back(*arena.Allocate(kPage));

@@ -270,6 +270,7 @@ class CoreHarness {
   std::vector<Slice> freed;
   std::vector<GrantCredit> grants;
   std::vector<JobId> jobs;
+  std::vector<ForgetProgram> forgotten;
   std::vector<TaskEnded> ended;
 
  private:
@@ -311,6 +312,7 @@ class CoreHarness {
   void Apply(const FreeSlice& free) { freed.push_back(free.slice); }
   void Apply(const GrantCredit& grant) { grants.push_back(grant); }
   void Apply(const StartJob& start) { jobs.push_back(start.job); }
+  void Apply(const ForgetProgram& forget) { forgotten.push_back(forget); }
   void Apply(const TaskEnded& what) { ended.push_back(what); }
 
   void CarryOutProcesses() {

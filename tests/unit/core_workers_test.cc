@@ -226,6 +226,30 @@ TEST_CASE("a worker that was told to leave and stays is killed") {
   CHECK(h.kills[0].worker == 1);
 }
 
+TEST_CASE("a program is forgotten when its drivers, tasks and workers are gone, not before") {
+  H h(2);
+  h.core.OnSessionOpened(901, SessionKind::kDriver, 9, h.now);
+  h.core.OnSessionOpened(902, SessionKind::kDriver, 9, h.now);
+  h.Pump();
+  TaskClass detached = H::Own("d", 9);
+  detached.detached = true;
+  const TaskId task = h.Submit(detached, {.session = 901});
+  h.core.OnSessionClosed(901, h.now);
+  h.core.OnSessionClosed(902, h.now);
+  h.Pump();
+  CHECK(h.forgotten.empty());
+  h.Finish(task);
+  h.Pump();
+  REQUIRE(h.forgotten.size() == 1);
+  CHECK(h.forgotten[0].program == 9);
+  CHECK(h.forgotten[0].sessions == 2);
+  h.core.OnSessionOpened(903, SessionKind::kDriver, 9, h.now);
+  h.core.OnSessionClosed(903, h.now);
+  h.Pump();
+  REQUIRE(h.forgotten.size() == 2);
+  CHECK(h.forgotten[1].sessions == 1);
+}
+
 TEST_CASE("a worker that is not one of ours is refused") {
   H h;
   CHECK(h.core.OnWorkerReady(77, 500, 1, h.now).code() == Code::kNotFound);

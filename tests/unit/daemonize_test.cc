@@ -14,8 +14,8 @@
 #include <optional>
 #include <string>
 
-#include "daemon/process/process_tree.h"
 #include "common/head_answer.h"
+#include "daemon/process/process_tree.h"
 #include "tests/unit/process_fixture.h"
 #include "tests/unit/temp_dir.h"
 #include "tests/unit/wait_until.h"

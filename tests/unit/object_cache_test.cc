@@ -63,7 +63,8 @@ TEST_CASE("an object named twice is waited for once") {
   CHECK(cache.StartWaiting(ids, true, &waiter).size() == 1);
 }
 
-TEST_CASE("answers for objects released meanwhile, and waiters that gave up, are nobody's concern") {
+TEST_CASE(
+    "answers for objects released meanwhile, and waiters that gave up, are nobody's concern") {
   ObjectCache cache;
   cache.OnReady(5);
   cache.OnValue(5, Bytes("x"), std::nullopt);

@@ -63,8 +63,7 @@ Status BenchHead::Stop() {
 
 Result<std::vector<pid_t>> BenchHead::WorkerPids() const {
   Interrupt interrupt;
-  Result<std::unique_ptr<HeadClient>> client =
-      HeadClient::Connect({info_.address, ""}, &interrupt);
+  Result<std::unique_ptr<HeadClient>> client = HeadClient::Connect({info_.address, ""}, &interrupt);
   if (!client.ok()) return client.status();
   Result<v1::ListWorkersResponse> workers = (*client)->ListWorkers(v1::ListRequest());
   if (!workers.ok()) return workers.status();

@@ -9,7 +9,9 @@
 namespace kiln::cli::microbenchmark {
 namespace {
 
-int Nothing() { return 0; }
+int Nothing() {
+  return 0;
+}
 KILN_TASK(Nothing);
 
 constexpr int kRounds = 5;
@@ -84,9 +86,11 @@ Status MeasureLifecycle(Report* report) {
     if (Status status = (*head)->Stop(); !status.ok()) return status;
     stops.push_back(SecondsSince(stop) * 1e3);
   }
-  report->Add({.name = "start head to serving", .value = Median(starts), .unit = "ms",
-               .n = kRounds});
-  report->Add({.name = "start head to first result", .value = Median(first_results), .unit = "ms",
+  report->Add(
+      {.name = "start head to serving", .value = Median(starts), .unit = "ms", .n = kRounds});
+  report->Add({.name = "start head to first result",
+               .value = Median(first_results),
+               .unit = "ms",
                .n = kRounds});
   report->Add({.name = "stop head", .value = Median(stops), .unit = "ms", .n = kRounds});
   Result<std::unique_ptr<BenchHead>> idle = BenchHead::Start();

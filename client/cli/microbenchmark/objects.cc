@@ -21,14 +21,14 @@ void MeasureObjects(Report* report, const Session& session, const std::string& t
       return 1.0;
     });
   }
-  for (auto [label, size] : {std::pair{"1 KiB", size_t{128}}, {"1 MiB", size_t{1} << 17},
-                             {"1 GiB", size_t{1} << 27}}) {
+  for (auto [label, size] :
+       {std::pair{"1 KiB", size_t{128}}, {"1 MiB", size_t{1} << 17}, {"1 GiB", size_t{1} << 27}}) {
     std::string name = std::string("get of ") + label;
     if (!report->Wants(name)) continue;
     auto array = session.Create<double>(size);
     auto ref = session.Put(std::move(array));
-    report->Rate(name, transport, "calls/s", [&] { session.Get(ref); },
-                 std::chrono::milliseconds(500));
+    report->Rate(
+        name, transport, "calls/s", [&] { session.Get(ref); }, std::chrono::milliseconds(500));
   }
 }
 

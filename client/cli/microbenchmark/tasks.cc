@@ -8,7 +8,9 @@
 namespace kiln::cli::microbenchmark {
 namespace {
 
-int Noop() { return 0; }
+int Noop() {
+  return 0;
+}
 KILN_TASK(Noop);
 
 // Keeps its CPUs until it is cancelled.
@@ -18,8 +20,8 @@ int Hold() {
 }
 KILN_TASK(Hold);
 
-constexpr int kBatch = 10'000;        // tasks of one "async" measurement
-constexpr int kWaitRefs = 1'000;      // as Ray's benchmark of this name
+constexpr int kBatch = 10'000;    // tasks of one "async" measurement
+constexpr int kWaitRefs = 1'000;  // as Ray's benchmark of this name
 constexpr int kQueued = 1'000'000;
 
 void MeasureQueue(Report* report, const Session& session, const std::string& transport,
@@ -40,12 +42,17 @@ void MeasureQueue(Report* report, const Session& session, const std::string& tra
   double drained = SecondsSince(start);
   size_t right = 0;
   for (int value : session.Get(refs)) right += value == 0;
-  report->Add({.name = name, .transport = transport, .value = drained, .unit = "s",
+  report->Add({.name = name, .transport = transport, .value = drained, .unit = "s", .n = right});
+  report->Add({.name = "1M queued no-op tasks, submit",
+               .transport = transport,
+               .value = submitted,
+               .unit = "s",
                .n = right});
-  report->Add({.name = "1M queued no-op tasks, submit", .transport = transport,
-               .value = submitted, .unit = "s", .n = right});
-  report->Add({.name = "head memory per queued task", .transport = transport,
-               .value = (at_peak - before) / kQueued, .unit = "bytes", .n = kQueued});
+  report->Add({.name = "head memory per queued task",
+               .transport = transport,
+               .value = (at_peak - before) / kQueued,
+               .unit = "bytes",
+               .n = kQueued});
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ Result<std::string> FindHeadBinary() {
   if (dladdr(reinterpret_cast<void*>(&FindHeadBinary), &library) && library.dli_fname) {
     std::error_code error;
     fs::path root = fs::canonical(library.dli_fname, error).parent_path().parent_path();
-    for (const fs::path& candidate : {root / "bin" / "kiln-head", root.parent_path() / "bin" / "kiln-head"}) {
+    for (const fs::path& candidate :
+         {root / "bin" / "kiln-head", root.parent_path() / "bin" / "kiln-head"}) {
       if (access(candidate.c_str(), X_OK) == 0) return candidate.string();
     }
   }
@@ -51,10 +52,11 @@ Result<std::string> FindHeadBinary() {
     if (access(candidate.c_str(), X_OK) == 0) return candidate;
     begin = end + 1;
   }
-  return Status(Code::kNotFound,
-                "no head is running, and kiln-head to start one is neither beside libkiln.so nor in "
-                "PATH; start one with `kiln start --head`, or name the program with "
-                "KILN_HEAD_BINARY");
+  return Status(
+      Code::kNotFound,
+      "no head is running, and kiln-head to start one is neither beside libkiln.so nor in "
+      "PATH; start one with `kiln start --head`, or name the program with "
+      "KILN_HEAD_BINARY");
 }
 
 // A directory for this process's head below the user's own; those of processes that have ended
@@ -86,15 +88,14 @@ Result<std::shared_ptr<OwnHead>> OwnHead::Start(const ConnectOptions& options) {
   Result<std::string> dir = MakeSessionDir();
   if (!dir.ok()) return dir.status();
 
-  std::vector<std::string> args = {"kiln-head", "--session-dir", *dir,
-                                   "--answer-fd", std::to_string(kAnswerFd),
-                                   "--owner-fd", std::to_string(kOwnerFd)};
+  std::vector<std::string> args = {
+      "kiln-head",  "--session-dir",         *dir, "--answer-fd", std::to_string(kAnswerFd),
+      "--owner-fd", std::to_string(kOwnerFd)};
   if (options.num_cpus > 0) {
     args.insert(args.end(), {"--num-cpus", std::to_string(options.num_cpus)});
   }
   if (options.object_store_memory > 0) {
-    args.insert(args.end(),
-                {"--object-store-memory", std::to_string(options.object_store_memory)});
+    args.insert(args.end(), {"--object-store-memory", std::to_string(options.object_store_memory)});
   }
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());
