@@ -111,6 +111,7 @@ void Peer::OnFrame(v1::HeadFrame& frame) {
       std::lock_guard lock(mutex_);
       credit_tasks_ += static_cast<int64_t>(frame.credit().tasks());
       credit_bytes_ += static_cast<int64_t>(frame.credit().bytes());
+      queue_full_ = frame.credit().tasks() == 0 && frame.credit().bytes() == 0;
       return credit_given_.notify_all();
     }
     case v1::HeadFrame::kLogLines:

@@ -166,6 +166,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   std::condition_variable credit_given_;
   int64_t credit_tasks_ = 0;
   int64_t credit_bytes_ = 0;
+  bool queue_full_ = false;  // the head says so; its next credit says otherwise
   Waiter* task_waiter_ = nullptr;  // the innermost one of the task thread
   bool ended_ = false;
   std::condition_variable end_;

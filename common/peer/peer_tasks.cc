@@ -54,11 +54,12 @@ Status Peer::AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
 
 Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block) {
   auto granted = [&] { return (credit_tasks_ > 0 && credit_bytes_ > 0) || ended_; };
-  if (!granted() && block) {
+  if (!granted()) {
     lock.unlock();
     outbox_->Flush();
     lock.lock();
-    credit_given_.wait(lock, granted);
+    // Without blocking, a session that is only ahead of the head still waits for its answer.
+    credit_given_.wait(lock, [&] { return granted() || (!block && queue_full_); });
   }
   if (ended_) return Disconnected();
   if (!granted()) {

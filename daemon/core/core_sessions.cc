@@ -183,6 +183,7 @@ void Core::State::UseCredit(Session& session, uint64_t bytes) {
   if (session.kind == SessionKind::kWorker || HasRoom()) return Grant(session);
   session.starved = true;
   starved.push_back(session.number);
+  Decide(GrantCredit{session.number, 0, 0});
 }
 
 void Core::State::Grant(Session& session) {

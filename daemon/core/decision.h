@@ -71,7 +71,7 @@ struct FreeSlice {
   Slice slice;
 };
 
-// Let the session submit more.
+// Let the session submit more; 0 and 0: the queue is full, more follows when there is room.
 struct GrantCredit {
   SessionNumber session;
   uint64_t tasks;
