@@ -1,6 +1,5 @@
 #include "common/event_loop.h"
 
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -52,20 +51,35 @@ void EventLoop::Ring() {
   [[maybe_unused]] const ssize_t written = write(bell_fd_, &one, sizeof one);
 }
 
+void EventLoop::TakeTurn() {
+  while (!TryTakeTurn()) turn_taken_.wait(true, std::memory_order_relaxed);
+}
+
+void EventLoop::GiveTurn() {
+  turn_taken_.store(false, std::memory_order_release);
+  turn_taken_.notify_one();
+}
+
+bool EventLoop::HasPosts() {
+  return posted_.With([](const Posted& posted) { return !posted.tasks.empty(); });
+}
+
+// Whoever posted while the turn was taken went away in trust that its holder looks once more.
+void EventLoop::RunPostsIfFree() {
+  while (HasPosts() && TryTakeTurn()) {
+    if (RunPosted() && after_turn_) after_turn_();
+    GiveTurn();
+  }
+}
+
 void EventLoop::Post(Task task) {
-  const bool ring = posted_.With([&](Posted& posted) {
-    posted.tasks.push_back(std::move(task));
-    return std::exchange(posted.sleeping, false);
-  });
-  if (ring) Ring();
+  posted_.With([&](Posted& posted) { posted.tasks.push_back(std::move(task)); });
+  RunPostsIfFree();
 }
 
 void EventLoop::Stop() {
-  const bool ring = posted_.With([](Posted& posted) {
-    posted.stop = true;
-    return std::exchange(posted.sleeping, false);
-  });
-  if (ring) Ring();
+  posted_.With([](Posted& posted) { posted.stop = true; });
+  Ring();
 }
 
 void EventLoop::Watch(int fd, Task ready) {
@@ -87,6 +101,10 @@ EventLoop::TimerId EventLoop::At(Time when, Task task) {
   const TimerId id = next_timer_++;
   timers_.emplace(std::pair(when, id), std::move(task));
   timer_times_.emplace(id, when);
+  if (when < sleeps_until_) {
+    sleeps_until_ = when;
+    Ring();
+  }
   return id;
 }
 
@@ -98,24 +116,25 @@ void EventLoop::CancelTimer(TimerId id) {
 }
 
 void EventLoop::Run() {
+  std::array<epoll_event, kEventsPerTurn> events;
+  int count = 0;
   while (true) {
-    bool ran = RunReady(BeginWait());
+    bool ran = RunReady(std::span(events).first(static_cast<size_t>(count)));
     ran |= RunPosted();
     ran |= RunTimers(Clock::now());
     if (ran && after_turn_) after_turn_();
-    const bool stop =
-        posted_.With([](Posted& posted) { return std::exchange(posted.stop, false); });
-    if (stop) return;
-  }
-}
+    if (posted_.With([](Posted& posted) { return std::exchange(posted.stop, false); })) return;
 
-int EventLoop::BeginWait() {
-  const int timeout_ms = WaitMilliseconds(Clock::now());
-  return posted_.With([&](Posted& posted) {
-    if (timeout_ms == 0 || posted.stop || !posted.tasks.empty()) return 0;
-    posted.sleeping = true;
-    return timeout_ms;
-  });
+    const int timeout_ms = WaitMilliseconds(Clock::now());
+    sleeps_until_ = timers_.empty() ? kNever : timers_.begin()->first.first;
+    GiveTurn();
+    RunPostsIfFree();
+    count = epoll_wait(epoll_fd_, events.data(), kEventsPerTurn, timeout_ms);
+    Check(count >= 0 || errno == EINTR, "cannot wait", epoll_fd_);
+    count = std::max(count, 0);
+    TakeTurn();
+    sleeps_until_ = Time::min();
+  }
 }
 
 int EventLoop::WaitMilliseconds(Time now) const {
@@ -128,13 +147,10 @@ int EventLoop::WaitMilliseconds(Time now) const {
   return static_cast<int>(std::chrono::ceil<milliseconds>(wait).count());
 }
 
-bool EventLoop::RunReady(int timeout_ms) {
-  std::array<epoll_event, kEventsPerTurn> events;
-  const int count = epoll_wait(epoll_fd_, events.data(), kEventsPerTurn, timeout_ms);
-  Check(count >= 0 || errno == EINTR, "cannot wait", epoll_fd_);
+bool EventLoop::RunReady(std::span<const epoll_event> events) {
   bool ran = false;
-  for (int i = 0; i < count; ++i) {
-    const uint64_t data = events[i].data.u64;
+  for (const epoll_event& event : events) {
+    const uint64_t data = event.data.u64;
     if (data == kBellEvent) {
       uint64_t rings;
       [[maybe_unused]] const ssize_t got = read(bell_fd_, &rings, sizeof rings);
@@ -150,10 +166,8 @@ bool EventLoop::RunReady(int timeout_ms) {
 }
 
 bool EventLoop::RunPosted() {
-  std::vector<Task> tasks = posted_.With([](Posted& posted) {
-    posted.sleeping = false;
-    return std::exchange(posted.tasks, {});
-  });
+  std::vector<Task> tasks =
+      posted_.With([](Posted& posted) { return std::exchange(posted.tasks, {}); });
   for (Task& task : tasks) {
     task();
     task = nullptr;  // what it holds goes as soon as it has run

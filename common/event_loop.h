@@ -8,10 +8,14 @@
 // Owner:  main.
 #pragma once
 
+#include <sys/epoll.h>
+
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -33,7 +37,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Runs `task` on the loop, in the order posted. Costs a system call only when the loop sleeps.
+  // Runs `task` in a turn, in the order posted: before Post returns if no turn is under way, which
+  // this thread then takes.
   void Post(Task task);
   // Ends Run after the current turn; called before Run, after the first one.
   void Stop();
@@ -59,7 +64,6 @@ class EventLoop {
  private:
   struct Posted {
     std::vector<Task> tasks;
-    bool sleeping = false;  // the loop waits, or is about to: a post must ring
     bool stop = false;
   };
   struct Watched {
@@ -68,18 +72,26 @@ class EventLoop {
     std::shared_ptr<Task> ready;  // shared: it may unwatch itself while it runs
   };
 
+  // Whoever holds the turn may touch all that is not posted_; one thread at a time.
+  bool TryTakeTurn() { return !turn_taken_.exchange(true, std::memory_order_acquire); }
+  void TakeTurn();
+  void GiveTurn();
+  // Runs posts while there are any and no other thread holds the turn.
+  void RunPostsIfFree();
+
   void Ring();
-  // Returns: how long the turn may wait; afterwards posts ring if that is not 0.
-  int BeginWait();
+  bool HasPosts();
   int WaitMilliseconds(Time now) const;
   // Each returns whether anything ran.
   bool RunPosted();
   bool RunTimers(Time now);
-  bool RunReady(int timeout_ms);
+  bool RunReady(std::span<const epoll_event> events);
 
   int epoll_fd_;
   int bell_fd_;  // eventfd
   Guarded<Posted> posted_;
+  std::atomic<bool> turn_taken_ = true;  // by the thread that made the loop, until Run
+  Time sleeps_until_ = Time::min();      // the thread in Run wakes by itself then; min: it is awake
   std::unordered_map<int, Watched> watched_;         // by descriptor
   std::map<std::pair<Time, TimerId>, Task> timers_;  // by time, then by age
   std::unordered_map<TimerId, Time> timer_times_;    // of those in timers_

@@ -144,6 +144,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   void SendWant(std::unique_lock<std::mutex>& lock, const std::vector<ObjectId>& pending,
                 bool for_value, TaskId task, size_t needed);
   void EndBlock(TaskId task, bool done);
+  void SpinBriefly(std::unique_lock<std::mutex>& lock, Waiter& waiter);
   bool SleepUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
                       Deadline deadline);
   value::SharedBytes Share(ObjectId id, const CachedObject& object);
@@ -166,8 +167,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   std::condition_variable credit_given_;
   int64_t credit_tasks_ = 0;
   int64_t credit_bytes_ = 0;
-  bool queue_full_ = false;  // the head says so; its next credit says otherwise
+  bool queue_full_ = false;        // the head says so; its next credit says otherwise
   Waiter* task_waiter_ = nullptr;  // the innermost one of the task thread
+  Time no_spin_before_{};
   bool ended_ = false;
   std::condition_variable end_;
   Status end_reason_;
