@@ -52,7 +52,9 @@ void EventLoop::Ring() {
 }
 
 void EventLoop::TakeTurn() {
+  run_waits_ = true;
   while (!TryTakeTurn()) turn_taken_.wait(true, std::memory_order_relaxed);
+  run_waits_ = false;
 }
 
 void EventLoop::GiveTurn() {
@@ -66,7 +68,9 @@ bool EventLoop::HasPosts() {
 
 // Whoever posted while the turn was taken went away in trust that its holder looks once more.
 void EventLoop::RunPostsIfFree() {
-  while (HasPosts() && TryTakeTurn()) {
+  // The thread in Run takes posts along, and needs a moment to wake: a poster that took every turn
+  // would keep it from descriptors and timers.
+  while (HasPosts() && !run_waits_ && TryTakeTurn()) {
     if (RunPosted() && after_turn_) after_turn_();
     GiveTurn();
   }

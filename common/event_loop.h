@@ -37,8 +37,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Runs `task` in a turn, in the order posted: before Post returns if no turn is under way, which
-  // this thread then takes.
+  // Runs `task` in a turn, in the order posted: before Post returns if no turn is under way or
+  // wanted, which this thread then takes.
   void Post(Task task);
   // Ends Run after the current turn; called before Run, after the first one.
   void Stop();
@@ -90,6 +90,7 @@ class EventLoop {
   int epoll_fd_;
   int bell_fd_;  // eventfd
   Guarded<Posted> posted_;
+  std::atomic<bool> run_waits_ = false;  // the thread in Run wants the turn: posts are left to it
   std::atomic<bool> turn_taken_ = true;  // by the thread that made the loop, until Run
   Time sleeps_until_ = Time::min();      // the thread in Run wakes by itself then; min: it is awake
   std::unordered_map<int, Watched> watched_;         // by descriptor

@@ -279,9 +279,9 @@ v1::StopResponse Head::Stop(Duration grace, const std::string& why) {
       return true;
     });
     for (TaskId task : unfinished) (void)core_.OnCancel(task, /*force=*/false, now);
-    for (const process::Job* job : jobs_->List()) {
-      if (!process::HasEnded(job->state)) (void)jobs_->Stop(job->id, grace, [](const auto&) {});
-    }
+  }
+  for (const process::Job* job : jobs_->List()) {
+    if (!process::HasEnded(job->state)) (void)jobs_->Stop(job->id, grace, [](const auto&) {});
   }
   stop_by_ = std::min(stop_by_, now + grace);
   loop_->CancelTimer(stop_timer_);

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <iostream>
 #include <utility>
 
 #include "common/value/error_value.h"
@@ -36,10 +38,7 @@ void Executor::Run() {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [&] { return ended_ || (runtime_ && !queue_.empty()); });
     if (ended_) return;
-    v1::Run run = std::move(queue_.front());
-    queue_.pop_front();
-    lock.unlock();
-    if (!Execute(std::move(run))) return;
+    if (!Execute(&queue_, std::move(lock))) return;
   }
 }
 
@@ -86,14 +85,13 @@ void Executor::OnRecall(const v1::Recall& recall) {
   ReturnQueued({recall.task_ids().begin(), recall.task_ids().end()});
 }
 
+// The queue first: a task only moves from there onto the stack.
 void Executor::OnCancelTask(TaskId task) {
-  {
-    std::lock_guard lock(mutex_);
-    for (Running* running : stack_) {
-      if (running->id == task) running->cancelled = true;
-    }
-  }
   ReturnQueued({task});
+  std::lock_guard lock(mutex_);
+  for (Running* running : stack_) {
+    if (running->id == task) running->cancelled = true;
+  }
 }
 
 void Executor::OnDisconnected() {
@@ -135,14 +133,11 @@ bool Executor::HasNested() {
 void Executor::RunNested() {
   std::unique_lock lock(mutex_);
   if (nested_.empty()) return;
-  v1::Run run = std::move(nested_.front());
-  nested_.pop_front();
   blocked_ = false;  // the nested task is the innermost one now
-  lock.unlock();
   // A library that is out of date is noticed by the next task that is not nested: the stack below
   // still needs this process.
-  (void)Execute(std::move(run));
-  lock.lock();
+  (void)Execute(&nested_, std::move(lock));
+  std::lock_guard relock(mutex_);
   blocked_ = true;
 }
 
@@ -150,22 +145,23 @@ void Executor::GiveBack(TaskId task, bool leaving) {
   session().SendReturned(std::span(&task, 1), leaving);
 }
 
-bool Executor::Execute(v1::Run run) {
+bool Executor::Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> lock) {
+  v1::Run run = std::move(queue->front());
+  queue->pop_front();
   Running running{run.task_id()};
-  std::shared_ptr<const v1::TaskClass> task_class;
-  bool bottom;
-  {
-    std::lock_guard lock(mutex_);
-    task_class = classes_[run.class_id()];
-    bottom = stack_.empty();
-    stack_.push_back(&running);
-  }
+  std::shared_ptr<const v1::TaskClass> task_class = classes_[run.class_id()];
+  bool bottom = stack_.empty();
+  stack_.push_back(&running);
+  lock.unlock();
   bool stale = bottom && task_class && IsStale(task_class->library());
   Report report;
   if (!stale && task_class) {
     TaskId outer = std::exchange(task_of_this_thread, running.id);
     report = Call(run, *task_class, running);
     task_of_this_thread = outer;
+    // What it printed without an end of line, or to an unsynced std::cout, belongs to this task.
+    std::cout.flush();
+    std::fflush(stdout);
   }
   bool more;
   {
@@ -193,8 +189,15 @@ Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
   v1::Finished& finished = report.finished;
   finished.set_task_id(run.task_id());
   auto fail = [&](const ErrorInfo& error, bool retryable) {
-    finished.clear_results();
+    // The error comes first; the head drops room that was made for results before it.
+    google::protobuf::RepeatedPtrField<v1::TaskResult> made;
+    made.Swap(finished.mutable_results());
     finished.add_results()->set_value(EncodeError(error));
+    for (v1::TaskResult& result : made) {
+      if (result.result_case() == v1::TaskResult::kCreatedId) {
+        finished.add_results()->set_created_id(result.created_id());
+      }
+    }
     finished.set_failed(true);
     finished.set_retryable(retryable);
   };

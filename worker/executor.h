@@ -48,8 +48,10 @@ class Executor : public peer::TaskHost {
     std::atomic<bool> cancelled{false};
   };
 
-  // Runs one task and reports it. Returns: false if its library is out of date; it was returned.
-  bool Execute(v1::Run run);
+  // Runs the queue's first task and reports it; no moment lies between queue and stack, in which a
+  // cancellation would find it in neither. Requires: `lock` holds mutex_.
+  // Returns: false if its library is out of date; it was returned.
+  bool Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> lock);
   // What a call left: the report, and the results it speaks of, whose refs must not be released
   // before the report is queued.
   struct Report {

@@ -1,5 +1,7 @@
 #include "worker/peer_runtime.h"
 
+#include <unistd.h>
+
 #include <cmath>
 #include <stdexcept>
 #include <utility>
@@ -84,6 +86,11 @@ class PeerRuntime : public detail::Runtime {
   PeerRuntime(std::shared_ptr<peer::Peer> peer, std::shared_ptr<void> keep_alive)
       : keep_alive_(std::move(keep_alive)), peer_(std::move(peer)) {}
 
+  // A forked child has none of the session's threads: nothing of it can be ended there.
+  ~PeerRuntime() override {
+    if (process_ != getpid()) new std::shared_ptr<peer::Peer>(std::move(peer_));
+  }
+
   std::vector<detail::Id> Submit(std::string_view library, std::string_view function,
                                  const TaskOptions& options,
                                  std::vector<detail::Argument> arguments) override {
@@ -131,7 +138,9 @@ class PeerRuntime : public detail::Runtime {
   }
 
   void Retain(detail::Id id) noexcept override { peer_->Retain(id); }
-  void Release(detail::Id id) noexcept override { peer_->Release(id); }
+  void Release(detail::Id id) noexcept override {
+    if (process_ == getpid()) peer_->Release(id);
+  }
   double num_cpus() const override { return peer_->welcome().num_cpus(); }
   std::string address() const override { return peer_->address(); }
 
@@ -139,7 +148,8 @@ class PeerRuntime : public detail::Runtime {
 
  private:
   const std::shared_ptr<void> keep_alive_;  // before peer_: it ends later
-  const std::shared_ptr<peer::Peer> peer_;
+  std::shared_ptr<peer::Peer> peer_;
+  const pid_t process_ = getpid();
 };
 
 }  // namespace

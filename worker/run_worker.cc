@@ -50,6 +50,8 @@ bool IsWorkerProcess() {
 }
 
 void RunWorker() {
+  std::setvbuf(stdout, nullptr, _IOLBF,
+               0);  // a pipe; what a task prints is to be seen while it runs
   v1::Hello hello;
   hello.set_kind(v1::Hello::KIND_WORKER);
   hello.set_language("cpp");

@@ -53,6 +53,10 @@ Result<std::map<std::string, double>> ParseResources(const std::string& text) {
       return Invalid("resource '" + name + "' is " + amount.dump() +
                      "; every resource needs a name and a number of 0 or more: '{\"disk\": 2}'");
     }
+    if (name == "CPU" || name == "num_cpus" || name == "memory" || name == "object_store_memory") {
+      return Invalid("'" + name +
+                     "' is no custom resource; it has an option of its own, see --help");
+    }
     resources[name] = amount.get<double>();
   }
   return resources;

@@ -234,7 +234,6 @@ void AddJob(CLI::App& parent, Invocation* invocation) {
 // Everything CLI11 did not know: the function, then its arguments, among them negative numbers.
 void TakeFunction(CLI::App& app, RunOptions& options) {
   std::vector<std::string> words = app.remaining();
-  words.erase(std::remove(words.begin(), words.end(), "--"), words.end());
   for (const std::string& word : words) {
     bool option =
         word.size() > 1 && word[0] == '-' && !std::isdigit(static_cast<unsigned char>(word[1]));

@@ -13,6 +13,19 @@
 #include "kiln/v1/task.grpc.pb.h"
 
 namespace kiln::cli {
+namespace {
+
+// The head answers questions about its state between two turns; one that takes longer hangs.
+constexpr milliseconds kStateAnswer = seconds(10);
+
+template <typename Response>
+Result<Response> InTime(Result<Response> answer) {
+  if (answer.ok() || answer.status().code() != Code::kDeadlineExceeded) return answer;
+  return Status(Code::kUnavailable,
+                "the head does not answer; if it hangs, end it with: kiln stop --force");
+}
+
+}  // namespace
 
 struct HeadClient::Stubs {
   explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
@@ -110,23 +123,28 @@ HeadClient::HeadClient(std::string target, std::string token, Interrupt* interru
 HeadClient::~HeadClient() = default;
 
 Result<v1::Status> HeadClient::GetStatus() {
-  return Call(*this).Unary(stubs_->state, &v1::State::Stub::GetStatus, v1::GetStatusRequest());
+  return InTime(Call(*this, kStateAnswer)
+                    .Unary(stubs_->state, &v1::State::Stub::GetStatus, v1::GetStatusRequest()));
 }
 
 Result<v1::ListTasksResponse> HeadClient::ListTasks(const v1::ListRequest& request) {
-  return Call(*this).Unary(stubs_->state, &v1::State::Stub::ListTasks, request);
+  return InTime(
+      Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::ListTasks, request));
 }
 
 Result<v1::ListObjectsResponse> HeadClient::ListObjects(const v1::ListRequest& request) {
-  return Call(*this).Unary(stubs_->state, &v1::State::Stub::ListObjects, request);
+  return InTime(
+      Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::ListObjects, request));
 }
 
 Result<v1::ListWorkersResponse> HeadClient::ListWorkers(const v1::ListRequest& request) {
-  return Call(*this).Unary(stubs_->state, &v1::State::Stub::ListWorkers, request);
+  return InTime(
+      Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::ListWorkers, request));
 }
 
 Result<v1::ListSessionsResponse> HeadClient::ListSessions(const v1::ListRequest& request) {
-  return Call(*this).Unary(stubs_->state, &v1::State::Stub::ListSessions, request);
+  return InTime(
+      Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::ListSessions, request));
 }
 
 Result<v1::StopResponse> HeadClient::Stop(const v1::StopRequest& request, milliseconds patience) {

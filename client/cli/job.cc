@@ -1,6 +1,7 @@
 // `kiln job ...`: shell commands run by the head.
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "client/cli/commands.h"
@@ -10,6 +11,7 @@
 #include "client/cli/message_json.h"
 #include "client/cli/quantity.h"
 #include "client/cli/shell_text.h"
+#include "common/utf8.h"
 
 extern char** environ;
 
@@ -22,7 +24,10 @@ Result<v1::SubmitJobRequest> MakeRequest(const JobSubmitOptions& options) {
   for (const std::string& word : options.command) request.add_command(word);
   request.set_name(options.name);
   request.set_num_cpus(options.num_cpus);
-  for (char** variable = environ; *variable; ++variable) request.add_base_env(*variable);
+  for (char** variable = environ; *variable; ++variable) {
+    // A variable that is no UTF-8 cannot be sent, and would keep all the others from being read.
+    if (CleanText(*variable, std::strlen(*variable)) == *variable) request.add_base_env(*variable);
+  }
   for (const std::string& variable : options.env) {
     size_t equals = variable.find('=');
     if (equals == 0 || equals == std::string::npos) {

@@ -131,6 +131,8 @@ int Main(Words words) {
   AddCommands(app, &invocation);
 
   SplitJobCommand(&words, &invocation);
+  // CLI11 would give what follows "--" to the parent command.
+  if (!words.empty() && words[0] == "run") std::erase(words, "--");
   Console early(std::find(words.begin(), words.end(), "--json") != words.end());
   std::string mistake = CheckCommandName(app, words);
   if (!mistake.empty()) return early.FailUsage(mistake);

@@ -2,6 +2,7 @@
 // calls.
 #include "common/peer/peer.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <utility>
@@ -69,7 +70,7 @@ Status Peer::AttachStore() {
   Result<int> socket = shm::ConnectUnix(welcome_.store_socket());
   if (!socket.ok()) return socket.status();
   uint64_t cookie = welcome_.store_cookie(), size_bytes = 0;
-  Result<int> fd = write(*socket, &cookie, sizeof cookie) == sizeof cookie
+  Result<int> fd = send(*socket, &cookie, sizeof cookie, MSG_NOSIGNAL) == sizeof cookie
                        ? shm::ReceiveFd(*socket, &size_bytes)
                        : Status(Code::kUnavailable, "the head's store socket closed");
   close(*socket);

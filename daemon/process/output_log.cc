@@ -55,9 +55,13 @@ void OutputLog::TellLines(std::vector<std::string> lines) {
   if (!lines.empty() && callbacks_.lines) callbacks_.lines(std::move(lines));
 }
 
-void OutputLog::Drain() {
+void OutputLog::ReadNow() {
   for (int i = 0; fd_ >= 0 && i < kDrainReads && ReadSome(); ++i) {
   }
+}
+
+void OutputLog::Drain() {
+  ReadNow();
   Detach();
   TellLines(lines_.Finish());
   file_.Finish();

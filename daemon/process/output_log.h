@@ -40,6 +40,8 @@ class OutputLog {
   // Takes `fd`, a non-blocking pipe, and reads it until its end.
   // Requires: nothing was attached before.
   void Attach(int fd);
+  // Reads what has been written by now, without waiting for the loop to say so.
+  void ReadNow();
   // The process has ended: reads what is left, passes on an unfinished last line, lets the pipe and
   // the file go.
   void Drain();

@@ -105,6 +105,11 @@ void WorkerLauncher::Kill(WorkerId worker) {
   if (found != workers_.end()) keeper_->Signal(found->second.launch, SIGKILL, true);
 }
 
+void WorkerLauncher::ReadOutput(WorkerId worker) {
+  const auto found = workers_.find(worker);
+  if (found != workers_.end() && found->second.log) found->second.log->ReadNow();
+}
+
 pid_t WorkerLauncher::FindPid(WorkerId worker) const {
   const auto found = workers_.find(worker);
   return found == workers_.end() ? 0 : found->second.pid;

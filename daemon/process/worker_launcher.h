@@ -76,6 +76,9 @@ class WorkerLauncher {
   void Start(WorkerId worker, core::ProgramId program);
   // SIGKILL, also to what it has started: decision KillWorker. Ignored if it has ended.
   void Kill(WorkerId worker);
+  // Passes on the lines it has written by now, before what it reported by its session is carried
+  // out. Ignored if it has ended.
+  void ReadOutput(WorkerId worker);
   // Returns: 0 if unknown or not started yet.
   pid_t FindPid(WorkerId worker) const;
   // Workers started and not lost.

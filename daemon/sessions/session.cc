@@ -32,6 +32,8 @@ Session::Session(SessionTable* table, Channel* channel)
 
 void Session::OnBatch(v1::PeerBatch& batch) {
   Time now = Clock::now();
+  // What tasks printed is theirs as long as the core thinks they run; once for the whole batch.
+  if (worker_ != 0) table_->context().launcher->ReadOutput(worker_);
   for (v1::PeerFrame& frame : *batch.mutable_frames()) {
     if (closing_) return;
     if (Status status = OnFrame(frame, now); !status.ok()) Close(status);

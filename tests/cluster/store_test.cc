@@ -102,6 +102,12 @@ const DriverProgram kScribbler("scribbler", [](const Session& session, const aut
   return 0;
 });
 
+// Two results, of which a small store may have room for one alone.
+std::tuple<std::string, std::string> MakeTwo(size_t size_bytes) {
+  return {Pattern(size_bytes), Pattern(size_bytes)};
+}
+KILN_TASK(MakeTwo);
+
 }  // namespace
 
 TEST_CASE("values of 0 bytes to 256 MiB come back as they were put", "[store]") {
@@ -253,6 +259,17 @@ TEST_CASE("a worker killed in the middle of a result gives its room back", "[sto
   CHECK_THROWS_AS(session.Get(dead, kDeadline), WorkerCrashedError);
   dead = {};
   CHECK(WaitUntil([&] { return head.Status().store_used_bytes() == 0; }, kDeadline));
+}
+
+TEST_CASE("results that do not all fit leave none behind", "[store]") {
+  TestHead head({.store = "16MiB"});
+  Session session = head.Connect();
+  for (int i = 0; i < 3; ++i) {
+    auto [first, second] = session.With({.max_retries = 0}).SubmitTuple(MakeTwo, 9 * kMiB);
+    CHECK_THROWS_AS(session.Get(first, kDeadline), ObjectStoreFullError);
+    CHECK_THROWS_AS(session.Get(second, kDeadline), ObjectStoreFullError);
+  }
+  CHECK(session.Get(session.Put(Pattern(9 * kMiB))).size() == 9 * kMiB);
 }
 
 }  // namespace kiln::testing

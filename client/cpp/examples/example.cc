@@ -11,7 +11,12 @@ Arguments ParseArguments(int argc, char** argv) {
   Arguments arguments;
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
-    if (argument == "--small") {
+    if (argument == "--help" || argument == "-h") {
+      std::printf(
+          "usage: %s [--small] [PATH...]\n  --small  little work, no figures worth reading\n",
+          argv[0]);
+      std::exit(0);
+    } else if (argument == "--small") {
       arguments.small = true;
     } else if (argument.starts_with("-")) {
       std::fprintf(stderr, "%s: unknown option %s; the only one is --small\n", argv[0], argv[i]);

@@ -147,7 +147,7 @@ void Fail(const std::string& message) {
 
 void Crash(int signal) {
   std::signal(signal, SIG_DFL);
-  ::kill(::getpid(), signal);
+  std::raise(signal);
 }
 
 // Without the namespace: these are the names that `kiln run` takes.

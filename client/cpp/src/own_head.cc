@@ -101,8 +101,9 @@ Result<std::shared_ptr<OwnHead>> OwnHead::Start(const ConnectOptions& options) {
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
 
-  int answer[2], lifeline[2];
+  int answer[2] = {-1, -1}, lifeline[2] = {-1, -1};
   if (pipe2(answer, O_CLOEXEC) != 0 || pipe2(lifeline, O_CLOEXEC) != 0) {
+    for (int fd : answer) close(fd);
     return Status(Code::kUnavailable, std::string("cannot make a pipe: ") + strerror(errno));
   }
   // The descriptors go to 3 and 4 by way of high numbers, which neither can be.
@@ -134,6 +135,10 @@ OwnHead::OwnHead(HeadInfo info, int lifeline_fd, int process_fd)
 
 OwnHead::~OwnHead() {
   close(lifeline_fd_);
+  if (owner_ != getpid()) {  // a forked child has no part in it
+    if (process_fd_ >= 0) close(process_fd_);
+    return;
+  }
   if (process_fd_ >= 0) {
     pollfd ended{process_fd_, POLLIN, 0};
     (void)poll(&ended, 1, kEndWaitMs);

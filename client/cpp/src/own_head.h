@@ -7,6 +7,8 @@
 // Owner:  the runtime of the session it was started for.
 #pragma once
 
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 
@@ -34,6 +36,7 @@ class OwnHead {
   const HeadInfo info_;
   const int lifeline_fd_;
   const int process_fd_;  // pidfd
+  const pid_t owner_ = getpid();
 };
 
 }  // namespace kiln
