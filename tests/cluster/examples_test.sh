@@ -37,7 +37,7 @@ done
 expect '^6$' "$bin/example_quickstart"
 # Bytes that are no UTF-8, in what the head is told of the program and of the job.
 expect '^6$' env "X=$(printf '\377')" "$bin/example_quickstart"
-expect '^done$' env "X=$(printf '\377')" "$bin/kiln" submit -- echo done
+expect '^hello$' env "X=$(printf '\377')" "$bin/kiln" submit -- echo hello
 expect '^RESULT shell_pipeline ok words=[1-9][0-9]*$' \
   "$bin/kiln" submit -- "$examples/shell_pipeline.sh"
 exit "$failed"
