@@ -206,6 +206,41 @@ TEST_CASE("a timer that sets itself again does not starve posts") {
   CHECK(fired <= 4);
 }
 
+TEST_CASE("threads that post without end do not keep timers waiting") {
+  // Each waits for its own post, as a stream does, so that the loop is never flooded.
+  constexpr int kTimers = 400;  // fewer than 20 a second ran when posters took every turn
+  EventLoop loop;
+  std::atomic<bool> done{false};
+  int fired = 0;
+  std::function<void()> again = [&] {
+    if (++fired == kTimers) return loop.Stop();
+    loop.At(Clock::now() + milliseconds(1), again);
+  };
+  again();
+  EventLoop::TimerId late = loop.At(Clock::now() + seconds(15), [&] { loop.Stop(); });
+  std::vector<std::thread> posters;
+  for (int i = 0; i < 2; ++i) {
+    posters.emplace_back([&] {
+      while (!done) {
+        std::atomic<bool> ran{false};
+        loop.Post([&] {
+          for (Time end = Clock::now() + microseconds(20); Clock::now() < end;) {
+          }
+          ran = true;
+          ran.notify_one();
+        });
+        while (!ran && !done) std::this_thread::yield();
+      }
+    });
+  }
+  loop.Run();
+  CHECK(fired == kTimers);
+  loop.CancelTimer(late);
+  done = true;
+  // What was posted after the end is still there and refers to the posters' stacks: it is not run.
+  for (std::thread& poster : posters) poster.join();
+}
+
 TEST_CASE("what a post holds is let go as soon as it has run") {
   EventLoop loop;
   auto held = std::make_shared<int>(1);
