@@ -174,8 +174,8 @@ void Head::AfterTurn() {
     if (decisions.empty() && !core_.OnCarriedOut()) break;
     for (core::Decision& decision : decisions) CarryOut(decision);
   }
+  sessions_->FlushAll();  // first: somebody waits for it
   ArmTimer();
-  sessions_->FlushAll();
   if (life_ == Life::kStopping) FinishStopIfDone();
 }
 
@@ -235,12 +235,14 @@ void Head::CarryOut(core::Decision& decision) {
   std::visit(Visitor{this}, decision);
 }
 
+// A timer that fires before anything is due does no harm, so one is set only for an earlier time:
+// the next deadline moves with every task, and setting it may wake the loop's thread.
 void Head::ArmTimer() {
   Time next = core_.NextTimer();
-  if (next == timer_at_) return;
+  if (next >= timer_at_) return;
   loop_->CancelTimer(timer_);
   timer_at_ = next;
-  timer_ = next == kNever ? 0 : loop_->At(next, [this] {
+  timer_ = loop_->At(next, [this] {
     timer_at_ = kNever;
     core_.OnTimer(Clock::now());
   });
