@@ -15,6 +15,8 @@ namespace {
 
 // Events taken from the kernel at once; more are taken in the next turn.
 constexpr int kEventsPerTurn = 256;
+// While the loop is kept awake by what it polls, descriptors are looked at this often.
+constexpr Duration kLookAfter = microseconds(100);
 // The bell's event; no watched descriptor has it, for generations begin at 1.
 constexpr uint64_t kBellEvent = 0;
 
@@ -71,7 +73,10 @@ void EventLoop::RunPostsIfFree() {
   // The thread in Run takes posts along, and needs a moment to wake: a poster that took every turn
   // would keep it from descriptors and timers.
   while (HasPosts() && !run_waits_ && TryTakeTurn()) {
-    if (RunPosted() && after_turn_) after_turn_();
+    // First what was there before the post.
+    bool ran = polled_ && polled_->Poll();
+    ran |= RunPosted();
+    if (ran && after_turn_) after_turn_();
     GiveTurn();
   }
 }
@@ -124,21 +129,45 @@ void EventLoop::Run() {
   int count = 0;
   while (true) {
     bool ran = RunReady(std::span(events).first(static_cast<size_t>(count)));
+    if (polled_ && polled_->Poll()) {
+      ran = true;
+      spin_.Restart();
+    }
     ran |= RunPosted();
     ran |= RunTimers(Clock::now());
     if (ran && after_turn_) after_turn_();
     if (posted_.With([](Posted& posted) { return std::exchange(posted.stop, false); })) return;
 
-    const int timeout_ms = WaitMilliseconds(Clock::now());
-    sleeps_until_ = timers_.empty() ? kNever : timers_.begin()->first.first;
-    GiveTurn();
-    RunPostsIfFree();
-    count = epoll_wait(epoll_fd_, events.data(), kEventsPerTurn, timeout_ms);
-    Check(count >= 0 || errno == EINTR, "cannot wait", epoll_fd_);
-    count = std::max(count, 0);
-    TakeTurn();
-    sleeps_until_ = Time::min();
+    count = Await(events);
   }
+}
+
+int EventLoop::Await(std::span<epoll_event> events) {
+  if (!polled_) return Sleep(events);
+  if (!spin_.Yield()) {
+    const int count = polled_->Park() ? Sleep(events) : 0;
+    polled_->Unpark();
+    return count;
+  }
+  // The turn is kept: what is posted meanwhile is taken along at once.
+  const Time now = Clock::now();
+  if (now - looked_ < kLookAfter) return 0;
+  looked_ = now;
+  const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 0);
+  return std::max(count, 0);
+}
+
+int EventLoop::Sleep(std::span<epoll_event> events) {
+  const int timeout_ms = WaitMilliseconds(Clock::now());
+  sleeps_until_ = timers_.empty() ? kNever : timers_.begin()->first.first;
+  GiveTurn();
+  RunPostsIfFree();
+  const int count =
+      epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), timeout_ms);
+  Check(count >= 0 || errno == EINTR, "cannot wait", epoll_fd_);
+  TakeTurn();
+  sleeps_until_ = Time::min();
+  return std::max(count, 0);
 }
 
 int EventLoop::WaitMilliseconds(Time now) const {

@@ -4,6 +4,9 @@
 // which carries out decisions and flushes what the turn produced, so that work batches by itself.
 // Of posts and timers a turn runs those that were there when it began, so none can starve the rest.
 //
+// What lies in shared memory is told by no descriptor: it is polled in every turn, and for a short
+// while after the last of it the loop yields instead of sleeping (common/shm/bell.h).
+//
 // Thread: Post and Stop from any; all else from the loop's own thread, or before Run.
 // Owner:  main.
 #pragma once
@@ -22,6 +25,7 @@
 
 #include "common/clock.h"
 #include "common/guarded.h"
+#include "common/shm/bell.h"
 
 namespace kiln {
 
@@ -55,6 +59,21 @@ class EventLoop {
   // Safe for a timer that has fired.
   void CancelTimer(TimerId id);
 
+  // Shared memory to be looked at. Calls come from whoever holds the turn.
+  class Polled {
+   public:
+    virtual ~Polled() = default;
+    // Carries out what has come, a bounded part of it. Returns: true if there was anything.
+    virtual bool Poll() = 0;
+    // The loop is about to sleep: from now on a descriptor tells. Returns: false if something has
+    // come already.
+    virtual bool Park() = 0;
+    // The loop is awake.
+    virtual void Unpark() = 0;
+  };
+  // One at most; it outlives the loop's turns, or is taken back with null.
+  void set_polled(Polled* polled) { polled_ = polled; }
+
   // Called at the end of each turn in which anything ran.
   void set_after_turn(Task after_turn) { after_turn_ = std::move(after_turn); }
 
@@ -81,6 +100,9 @@ class EventLoop {
 
   void Ring();
   bool HasPosts();
+  // Waits for descriptors, posts, timers or what is polled. Returns: how many events there are.
+  int Await(std::span<epoll_event> events);
+  int Sleep(std::span<epoll_event> events);
   int WaitMilliseconds(Time now) const;
   // Each returns whether anything ran.
   bool RunPosted();
@@ -99,6 +121,9 @@ class EventLoop {
   TimerId next_timer_ = 1;
   uint32_t next_generation_ = 1;
   Task after_turn_;
+  Polled* polled_ = nullptr;
+  shm::Spin spin_;
+  Time looked_ = Time::min();  // at the descriptors
 };
 
 }  // namespace kiln

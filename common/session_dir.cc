@@ -123,6 +123,7 @@ SessionPaths::SessionPaths(std::string directory)
       info(dir + "/head.json"),
       head_socket(dir + "/head.sock"),
       store_socket(dir + "/store.sock"),
+      rings_socket(dir + "/rings.sock"),
       token(dir + "/token"),
       logs(dir + "/logs") {}
 

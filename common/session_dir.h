@@ -5,6 +5,7 @@
 //   head.json     what HeadInfo says; written when the head can serve, removed when it ends
 //   head.sock     gRPC
 //   store.sock    hands out the store segment
+//   rings.sock    sessions over shared memory
 //   token         secret for TCP peers; only with --listen
 //   logs/         one file per process
 //
@@ -25,7 +26,7 @@ std::string DefaultSessionDir();
 // Paths inside a session directory; all absolute, also when `dir` is relative.
 struct SessionPaths {
   explicit SessionPaths(std::string dir);
-  std::string dir, lock, info, head_socket, store_socket, token, logs;
+  std::string dir, lock, info, head_socket, store_socket, rings_socket, token, logs;
 };
 
 // What a running head tells about itself; numbers as in proto/kiln/v1/state.proto.

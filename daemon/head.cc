@@ -72,7 +72,8 @@ Status Head::Build() {
   if (!store.ok()) return store.status();
   store_ = std::move(*store);
 
-  std::vector<std::string> files = {paths.info, paths.head_socket, paths.store_socket, paths.token};
+  std::vector<std::string> files = {paths.info, paths.head_socket, paths.store_socket,
+                                    paths.rings_socket, paths.token};
   process::Keeper::Callbacks events;
   events.started = [this](process::Keeper::LaunchId id, pid_t pid, int output_fd) {
     (void)(launcher_->OnStarted(id, pid, output_fd) || jobs_->OnStarted(id, pid, output_fd));
@@ -122,6 +123,10 @@ Status Head::Build() {
   sessions_ = std::make_unique<sessions::SessionTable>(
       sessions::SessionContext{loop_, &core_, store_.get(), launcher_.get(), num_cpus});
   head_session_ = std::make_unique<sessions::HeadSession>(loop_, &core_);
+  Result<std::unique_ptr<sessions::RingServer>> rings =
+      sessions::RingServer::Open(loop_, sessions_.get(), store_->fd(), paths.rings_socket);
+  if (!rings.ok()) return rings.status();
+  rings_ = std::move(*rings);
 
   context_.loop = loop_;
   context_.core = &core_;

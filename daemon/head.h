@@ -19,6 +19,7 @@
 #include "daemon/process/worker_launcher.h"
 #include "daemon/services/server.h"
 #include "daemon/sessions/head_session.h"
+#include "daemon/sessions/ring_server.h"
 #include "daemon/sessions/session_table.h"
 #include "daemon/store/store.h"
 
@@ -67,6 +68,7 @@ class Head {
   std::unique_ptr<process::JobRunner> jobs_;
   std::unique_ptr<sessions::SessionTable> sessions_;
   std::unique_ptr<sessions::HeadSession> head_session_;
+  std::unique_ptr<sessions::RingServer> rings_;
   services::Context context_;
   std::unique_ptr<services::Server> server_;
 

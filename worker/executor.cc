@@ -34,10 +34,9 @@ peer::Peer& Executor::session() {
 }
 
 void Executor::Run() {
-  while (true) {
+  while (session().AwaitTask()) {
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [&] { return ended_ || (runtime_ && !queue_.empty()); });
-    if (ended_) return;
+    if (queue_.empty()) continue;  // recalled meanwhile
     if (!Execute(&queue_, std::move(lock))) return;
   }
 }
@@ -62,8 +61,7 @@ void Executor::OnRun(v1::Run run) {
     }
   }
   if (returned) return GiveBack(id, /*leaving=*/false);
-  wake_.notify_one();
-  if (nested) session().PokeTaskThread();
+  session().PokeTaskThread();
 }
 
 void Executor::ReturnQueued(const std::vector<TaskId>& tasks) {
@@ -94,11 +92,6 @@ void Executor::OnCancelTask(TaskId task) {
   }
 }
 
-void Executor::OnDisconnected() {
-  std::lock_guard lock(mutex_);
-  ended_ = true;
-  wake_.notify_one();
-}
 
 // --- the task thread -----------------------------------------------------------------------------
 
@@ -123,6 +116,11 @@ std::vector<TaskId> Executor::EndBlock() {
   std::lock_guard lock(mutex_);
   blocked_ = false;
   return Empty(&nested_);
+}
+
+bool Executor::HasTask() {
+  std::lock_guard lock(mutex_);
+  return !queue_.empty();
 }
 
 bool Executor::HasNested() {

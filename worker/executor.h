@@ -1,8 +1,8 @@
 // Runs the tasks the head sends, one at a time and in order, on a thread of their own.
 //
-// The session's reading thread fills the queue, takes tasks back out when the head recalls them,
-// and sets cancellation tokens. A task that blocks in Get lets the thread run nested tasks on its
-// stack.
+// The thread that reads frames fills the queue, takes tasks back out when the head recalls them, and
+// sets cancellation tokens; between tasks that may be the task thread itself. A task that blocks in
+// Get lets the thread run nested tasks on its stack.
 //
 // Thread: TaskHost's calls from the reading thread and the task thread, Run from the task thread.
 // Owner:  RunWorker.
@@ -34,11 +34,11 @@ class Executor : public peer::TaskHost {
   void OnRun(v1::Run run) override;
   void OnRecall(const v1::Recall& recall) override;
   void OnCancelTask(TaskId task) override;
-  void OnDisconnected() override;
 
   TaskId TaskOfThisThread() override;
   std::vector<TaskId> BeginBlock() override;
   std::vector<TaskId> EndBlock() override;
+  bool HasTask() override;
   bool HasNested() override;
   void RunNested() override;
 
@@ -73,7 +73,6 @@ class Executor : public peer::TaskHost {
   std::deque<v1::Run> nested_;   // for the task that is blocked
   std::vector<Running*> stack_;  // innermost last
   bool blocked_ = false;         // the innermost task waits
-  bool ended_ = false;
 };
 
 }  // namespace kiln::worker

@@ -14,18 +14,13 @@
 
 #include "common/clock.h"
 #include "common/peer/link.h"
+#include "common/peer/transport.h"
 #include "kiln/v1/session.pb.h"
 
 namespace kiln::peer {
 
 class Outbox {
  public:
-  // How long a frame may wait for company.
-  enum class Urgency {
-    kNow,   // somebody waits for the answer
-    kSoon,  // starts work elsewhere: kSoonDelay
-    kLazy,  // gives something back: kLazyDelay
-  };
   // A futex wake costs 8 us and the woken thread is there 24 us later, so a shorter delay would
   // only make the batches smaller; 100 us at 1 M submits/s is a batch of 100.
   static constexpr Duration kSoonDelay = microseconds(100);

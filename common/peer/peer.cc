@@ -11,84 +11,63 @@
 #include "common/shm/fd_passing.h"
 
 namespace kiln::peer {
-namespace {
-
-// A head takes well under a millisecond to end a session.
-constexpr Duration kGoodbyeWait = seconds(2);
-
-}  // namespace
-
-Peer::Peer(std::unique_ptr<Link> link, std::string address, TaskHost* host)
-    : link_(std::move(link)), address_(std::move(address)), host_(host) {}
+Peer::Peer(std::unique_ptr<Transport> transport, std::string address, TaskHost* host)
+    : address_(std::move(address)), host_(host), transport_(std::move(transport)) {}
 
 Result<std::shared_ptr<Peer>> Peer::Connect(const Endpoint& endpoint, v1::Hello hello,
                                             TaskHost* host) {
-  std::shared_ptr<Peer> peer(new Peer(OpenGrpcLink(endpoint), endpoint.target, host));
+  Result<std::unique_ptr<Transport>> transport = OpenTransport(endpoint, host != nullptr);
+  if (!transport.ok()) return transport.status();
+  std::shared_ptr<Peer> peer(new Peer(std::move(*transport), endpoint.target, host));
   if (Status status = peer->Greet(std::move(hello)); !status.ok()) return status;
   if (Status status = peer->AttachStore(); !status.ok()) return status;
-  peer->outbox_.emplace(peer->link_.get());
-  peer->reader_ = std::thread([raw = peer.get()] { raw->ReadLoop(); });
+  peer->transport_->Start(peer.get(), &peer->mutex_);
   return peer;
 }
 
+// What was sent arrives; then no more frames come.
 Peer::~Peer() {
-  outbox_.reset();  // what was queued is written first
-  if (!reader_.joinable()) return;
-  link_->WritesDone();
-  {
-    // The head reads all there is and ends the stream; one that hangs is left.
-    std::unique_lock lock(mutex_);
-    end_.wait_for(lock, kGoodbyeWait, [&] { return ended_; });
-  }
-  link_->Close();
-  reader_.join();
+  transport_.reset();
 }
 
 Status Peer::Greet(v1::Hello hello) {
   hello.set_protocol_version(limits::kProtocolVersion);
   hello.set_pid(getpid());
-  v1::PeerBatch batch;
-  *batch.add_frames()->mutable_hello() = std::move(hello);
-  v1::HeadBatch& answer = first_batch_;
-  if (!link_->Write(batch) || !link_->Read(&answer)) {
-    Status reason = link_->Finish();
-    if (reason.code() != Code::kUnavailable) return reason;
+  Result<v1::Welcome> welcome = transport_->Greet(hello);
+  if (!welcome.ok()) {
+    if (welcome.status().code() != Code::kUnavailable) return welcome.status();
     return Status(Code::kUnavailable,
-                  "cannot reach a head at " + address_ + ": " + reason.message());
+                  "cannot reach a head at " + address_ + ": " + welcome.status().message());
   }
-  if (answer.frames_size() == 0 || !answer.frames(0).has_welcome()) {
-    return Status(Code::kInternal, "the head at " + address_ + " did not say welcome");
-  }
-  welcome_ = answer.frames(0).welcome();
+  welcome_ = std::move(*welcome);
   session_ = welcome_.session_number();
   credit_tasks_ = static_cast<int64_t>(welcome_.credit().tasks());
   credit_bytes_ = static_cast<int64_t>(welcome_.credit().bytes());
   return Status();
 }
 
-Status Peer::AttachStore() {
+Result<int> Peer::FetchStoreFd() const {
   Result<int> socket = shm::ConnectUnix(welcome_.store_socket());
   if (!socket.ok()) return socket.status();
   uint64_t cookie = welcome_.store_cookie(), size_bytes = 0;
-  Result<int> fd = send(*socket, &cookie, sizeof cookie, MSG_NOSIGNAL) == sizeof cookie
-                       ? shm::ReceiveFd(*socket, &size_bytes)
-                       : Status(Code::kUnavailable, "the head's store socket closed");
+  Result<std::vector<int>> fds = send(*socket, &cookie, sizeof cookie, MSG_NOSIGNAL) ==
+                                         sizeof cookie
+                                     ? shm::ReceiveFds(*socket, &size_bytes, 1)
+                                     : Status(Code::kUnavailable, "the head's store socket closed");
   close(*socket);
+  if (!fds.ok()) return fds.status();
+  return fds->front();
+}
+
+Status Peer::AttachStore() {
+  std::optional<int> passed = transport_->TakeStoreFd();
+  Result<int> fd = passed ? Result<int>(*passed) : FetchStoreFd();
   if (!fd.ok()) return fd.status();
   Result<std::unique_ptr<shm::Segment>> segment =
       shm::Segment::Attach(*fd, welcome_.store_capacity_bytes());
   if (!segment.ok()) return segment.status();
   segment_ = std::move(*segment);
   return Status();
-}
-
-void Peer::ReadLoop() {
-  v1::HeadBatch batch;
-  batch.Swap(&first_batch_);  // what came along with the welcome
-  do {
-    for (v1::HeadFrame& frame : *batch.mutable_frames()) OnFrame(frame);
-  } while (link_->Read(&batch));
-  OnDisconnected();
 }
 
 void Peer::OnFrame(v1::HeadFrame& frame) {
@@ -150,7 +129,7 @@ void Peer::OnObject(v1::ObjectValue& value) {
   std::optional<CachedSlice> slice;
   if (value.has_slice()) {
     slice = CachedSlice{value.slice().offset_bytes(), value.slice().size_bytes()};
-    if (!segment_->Contains(slice->offset_bytes, slice->size_bytes)) return link_->Close();
+    if (!segment_->Contains(slice->offset_bytes, slice->size_bytes)) return transport_->Break();
   } else {
     bytes = std::make_shared<const std::string>(std::move(*value.mutable_value()));
   }
@@ -158,8 +137,7 @@ void Peer::OnObject(v1::ObjectValue& value) {
   objects_.OnValue(value.id(), std::move(bytes), slice);
 }
 
-void Peer::OnDisconnected() {
-  Status reason = link_->Finish();
+void Peer::OnEnd(const Status& reason) {
   {
     std::lock_guard lock(mutex_);
     ended_ = true;
@@ -170,9 +148,9 @@ void Peer::OnDisconnected() {
     objects_.WakeAll();
     created_.notify_all();
     credit_given_.notify_all();
+    if (task_waiter_) task_waiter_->wake.notify_all();
     end_.notify_all();
   }
-  if (host_) host_->OnDisconnected();
 }
 
 Status Peer::Disconnected() const {
@@ -182,6 +160,15 @@ Status Peer::Disconnected() const {
 void Peer::WaitForEnd() {
   std::unique_lock lock(mutex_);
   end_.wait(lock, [&] { return ended_; });
+}
+
+bool Peer::AwaitTask() {
+  Waiter waiter;
+  std::unique_lock lock(mutex_);
+  task_waiter_ = &waiter;
+  transport_->Wait(lock, waiter.wake, [&] { return ended_ || host_->HasTask(); }, std::nullopt);
+  task_waiter_ = nullptr;
+  return !ended_;
 }
 
 void Peer::PokeTaskThread() {

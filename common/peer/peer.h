@@ -1,8 +1,8 @@
 // One process's session with the head: submits tasks, puts, gets and waits for objects, counts
 // refs.
 //
-// Drivers and workers are peers alike; what only a worker does is behind TaskHost. The connection
-// is read by a thread of its own; any number of threads call in.
+// Drivers and workers are peers alike; what only a worker does is behind TaskHost. Frames come from
+// whichever thread the transport reads with; any number of threads call in.
 //
 // Thread: any.
 // Owner:  shared by all handles, values and rooms that came from it.
@@ -12,19 +12,16 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "common/clock.h"
 #include "common/ids.h"
-#include "common/peer/link.h"
 #include "common/peer/object_cache.h"
-#include "common/peer/outbox.h"
 #include "common/peer/room.h"
+#include "common/peer/transport.h"
 #include "common/shm/segment.h"
 #include "common/status.h"
 #include "common/value/value.h"
@@ -32,8 +29,8 @@
 
 namespace kiln::peer {
 
-// The worker's side of a session: where tasks run. Calls come from the reading thread, except those
-// that say otherwise.
+// The worker's side of a session: where tasks run. Calls come from the thread that reads, except
+// those that say otherwise.
 class TaskHost {
  public:
   virtual ~TaskHost() = default;
@@ -41,8 +38,6 @@ class TaskHost {
   virtual void OnRun(v1::Run run) = 0;
   virtual void OnRecall(const v1::Recall& recall) = 0;
   virtual void OnCancelTask(TaskId task) = 0;
-  // The session has ended; nothing more comes.
-  virtual void OnDisconnected() = 0;
 
   // From a thread that is about to wait: the task it runs, 0 if it runs none.
   virtual TaskId TaskOfThisThread() = 0;
@@ -51,6 +46,8 @@ class TaskHost {
   virtual std::vector<TaskId> BeginBlock() = 0;
   // From the task thread, when it waits no longer. Returns: nested tasks not begun.
   virtual std::vector<TaskId> EndBlock() = 0;
+  // From the task thread while it has nothing to do: true if a task is queued.
+  virtual bool HasTask() = 0;
   // From the task thread while it waits: true if RunNested has something to do.
   virtual bool HasNested() = 0;
   virtual void RunNested() = 0;
@@ -62,16 +59,14 @@ struct Argument {
   std::shared_ptr<value::Parts> parts;
 };
 
-using Deadline = std::optional<Time>;  // nothing: without end
-
-class Peer : public std::enable_shared_from_this<Peer> {
+class Peer : public std::enable_shared_from_this<Peer>, private Transport::Receiver {
  public:
   // Connects, says hello and maps the store. `host`: null for a driver; else it outlives the peer.
-  // Errors: Unavailable (no head answers), or the head's refusal.
+  // Errors: those of OpenTransport, Unavailable (no head answers), or the head's refusal.
   static Result<std::shared_ptr<Peer>> Connect(const Endpoint& endpoint, v1::Hello hello,
                                                TaskHost* host);
   // Ends the session.
-  ~Peer();
+  ~Peer() override;
 
   // Queues a task of this class (class_id is ignored; classes that are equal are defined once).
   // Values above the inline limit are put into the store first.
@@ -111,7 +106,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // `more`: other results follow at once, so this one may wait for company.
   void SendFinished(v1::Finished finished, bool more);
   void SendReturned(std::span<const TaskId> tasks, bool leaving);
-  // Wakes the task thread if it waits: HasNested has become true.
+  // From the task thread. Blocks: until the host has a task. Returns: false if the session ended.
+  bool AwaitTask();
+  // Wakes the task thread if it waits: HasTask or HasNested has become true.
   void PokeTaskThread();
 
   const v1::Welcome& welcome() const { return welcome_; }
@@ -121,14 +118,14 @@ class Peer : public std::enable_shared_from_this<Peer> {
   void WaitForEnd();
 
  private:
-  Peer(std::unique_ptr<Link> link, std::string address, TaskHost* host);
+  Peer(std::unique_ptr<Transport> transport, std::string address, TaskHost* host);
   Status Greet(v1::Hello hello);
   Status AttachStore();
+  Result<int> FetchStoreFd() const;
 
-  void ReadLoop();
-  void OnFrame(v1::HeadFrame& frame);
+  void OnFrame(v1::HeadFrame& frame) override;
+  void OnEnd(const Status& reason) override;
   void OnObject(v1::ObjectValue& value);
-  void OnDisconnected();
   Status Disconnected() const;
 
   ObjectId NextIds(uint32_t count) { return MakeObjectId(session_, next_id_.fetch_add(count)); }
@@ -144,18 +141,15 @@ class Peer : public std::enable_shared_from_this<Peer> {
   void SendWant(std::unique_lock<std::mutex>& lock, const std::vector<ObjectId>& pending,
                 bool for_value, TaskId task, size_t needed);
   void EndBlock(TaskId task, bool done);
-  void SpinBriefly(std::unique_lock<std::mutex>& lock, Waiter& waiter);
-  bool SleepUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+  bool WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
                       Deadline deadline);
   value::SharedBytes Share(ObjectId id, const CachedObject& object);
 
-  const std::unique_ptr<Link> link_;
   const std::string address_;
   TaskHost* const host_;
   v1::Welcome welcome_;  // constant once connected, as the next two
   SessionNumber session_ = 0;
   std::unique_ptr<shm::Segment> segment_;
-  v1::HeadBatch first_batch_;  // with the welcome; the reading thread's once it runs
   std::atomic<uint64_t> next_id_{1};
 
   std::mutex mutex_;
@@ -169,13 +163,11 @@ class Peer : public std::enable_shared_from_this<Peer> {
   int64_t credit_bytes_ = 0;
   bool queue_full_ = false;        // the head says so; its next credit says otherwise
   Waiter* task_waiter_ = nullptr;  // the innermost one of the task thread
-  Time no_spin_before_{};
   bool ended_ = false;
   std::condition_variable end_;
   Status end_reason_;
 
-  std::optional<Outbox> outbox_;
-  std::thread reader_;
+  std::unique_ptr<Transport> transport_;  // last: frames come until it is gone
 };
 
 }  // namespace kiln::peer

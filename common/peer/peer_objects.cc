@@ -6,16 +6,6 @@
 #include "common/peer/peer.h"
 
 namespace kiln::peer {
-namespace {
-
-// A round trip to a worker takes about 200 us over gRPC; beyond that the caller is better asleep.
-constexpr Duration kSpin = microseconds(400);
-// What the scheduler takes to give a busy core back; an idle core's yield takes 0.4 us.
-constexpr Duration kSlowYield = milliseconds(1);
-constexpr Duration kSpinPenalty = milliseconds(20);
-
-}  // namespace
-
 void Peer::Retain(ObjectId id) {
   bool tell;
   {
@@ -25,7 +15,7 @@ void Peer::Retain(ObjectId id) {
   if (!tell) return;
   v1::PeerFrame frame;
   frame.mutable_retain()->add_ids(id);
-  outbox_->Append(std::move(frame), Outbox::Urgency::kLazy, /*may_block=*/false);
+  transport_->Send(std::move(frame), Urgency::kLazy, /*may_block=*/false);
 }
 
 void Peer::Release(ObjectId id) {
@@ -38,7 +28,7 @@ void Peer::Release(ObjectId id) {
   if (references == 0) return;
   v1::PeerFrame frame;
   for (uint32_t i = 0; i < references; ++i) frame.mutable_release()->add_ids(id);
-  outbox_->Append(std::move(frame), Outbox::Urgency::kLazy, /*may_block=*/false);
+  transport_->Send(std::move(frame), Urgency::kLazy, /*may_block=*/false);
 }
 
 // --- put -----------------------------------------------------------------------------------------
@@ -55,7 +45,7 @@ ObjectId Peer::PutInline(std::string bytes, std::vector<ObjectId> contained) {
     objects_.AddHandle(id, /*from_head=*/true);
     objects_.OnValue(id, std::make_shared<const std::string>(std::move(bytes)), std::nullopt);
   }
-  outbox_->Append(std::move(frame), Outbox::Urgency::kSoon);
+  transport_->Send(std::move(frame), Urgency::kSoon);
   return id;
 }
 
@@ -83,10 +73,11 @@ Result<std::shared_ptr<Room>> Peer::Create(size_t size_bytes) {
     if (ended_) return Disconnected();
     creating_.emplace(id, &answer);
   }
-  outbox_->Append(std::move(frame), Outbox::Urgency::kNow);
+  transport_->Send(std::move(frame), Urgency::kNow);
   {
     std::unique_lock lock(mutex_);
-    created_.wait(lock, [&] { return !creating_.contains(id) || ended_; });
+    transport_->Wait(
+        lock, created_, [&] { return !creating_.contains(id) || ended_; }, std::nullopt);
     if (creating_.erase(id) > 0) return Disconnected();
   }
   if (!answer.has_slice()) return Status(Code::kResourceExhausted, answer.error());
@@ -118,14 +109,14 @@ Result<ObjectId> Peer::Seal(Room& room, std::vector<ObjectId> contained) {
     objects_.AddHandle(room.id(), /*from_head=*/true);
     objects_.OnValue(room.id(), nullptr, room.slice());
   }
-  outbox_->Append(std::move(frame), Outbox::Urgency::kSoon);
+  transport_->Send(std::move(frame), Urgency::kSoon);
   return room.id();
 }
 
 void Peer::Abort(ObjectId id) {
   v1::PeerFrame frame;
   frame.mutable_abort()->set_id(id);
-  outbox_->Append(std::move(frame), Outbox::Urgency::kLazy, /*may_block=*/false);
+  transport_->Send(std::move(frame), Urgency::kLazy, /*may_block=*/false);
 }
 
 // --- get and wait --------------------------------------------------------------------------------
@@ -193,7 +184,7 @@ bool Peer::Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> i
   Waiter* outer = task_waiter_;
   if (task != 0) task_waiter_ = &waiter;
   SendWant(lock, pending, for_value, task, waiter.missing);
-  bool done = SleepUntilDone(lock, waiter, task != 0, deadline);
+  bool done = WaitUntilDone(lock, waiter, task != 0, deadline);
   objects_.StopWaiting(pending, &waiter);
   if (task != 0) {
     task_waiter_ = outer;
@@ -208,7 +199,7 @@ void Peer::EndBlock(TaskId task, bool done) {
   if (done || ended_) return;
   v1::PeerFrame frame;
   frame.mutable_unblock()->set_blocked_task_id(task);
-  outbox_->Append(std::move(frame), Outbox::Urgency::kSoon, /*may_block=*/false);
+  transport_->Send(std::move(frame), Urgency::kSoon, /*may_block=*/false);
 }
 
 // Outside of a task only what was not asked for yet is wanted: each object is told once. A task
@@ -231,50 +222,26 @@ void Peer::SendWant(std::unique_lock<std::mutex>& lock, const std::vector<Object
     if (std::vector<TaskId> queue = host_->BeginBlock(); !queue.empty()) SendReturned(queue, false);
   }
   if (want->ids_size() > 0) {
-    outbox_->Append(std::move(frame), Outbox::Urgency::kNow);
+    transport_->Send(std::move(frame), Urgency::kNow);
   } else {
-    outbox_->Flush();
+    transport_->Flush();
   }
   lock.lock();
 }
 
-// An answer often comes within a fraction of a millisecond. A thread that yields meanwhile instead
-// of sleeping keeps its core awake, which makes every wake-up on the answer's way cheaper: waking a
-// parked core takes 24 us, and gRPC's way to a worker and back has eight of them. A yield that
-// takes long means that others need the core: then no waiter of this process spins for a while.
-void Peer::SpinBriefly(std::unique_lock<std::mutex>& lock, Waiter& waiter) {
-  Time now = Clock::now();
-  if (now < no_spin_before_) return;
-  for (Time end = now + kSpin; now < end && waiter.missing > 0 && !ended_;) {
-    lock.unlock();
-    std::this_thread::yield();
-    lock.lock();
-    Time before = std::exchange(now, Clock::now());
-    if (now - before > kSlowYield) {
-      no_spin_before_ = now + kSpinPenalty;
-      return;
-    }
-  }
-}
-
-bool Peer::SleepUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
-                          Deadline deadline) {
-  if (!in_task) SpinBriefly(lock, waiter);
-  while (true) {
-    if (in_task && host_->HasNested()) {
-      lock.unlock();
-      host_->RunNested();
-      lock.lock();
-      continue;
-    }
+bool Peer::WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+                         Deadline deadline) {
+  const auto done = [&] {
+    return waiter.missing == 0 || ended_ || (in_task && host_->HasNested());
+  };
+  while (transport_->Wait(lock, waiter.wake, done, deadline)) {
     if (waiter.missing == 0) return true;
     if (ended_) return false;
-    if (!deadline) {
-      waiter.wake.wait(lock);
-    } else if (waiter.wake.wait_until(lock, *deadline) == std::cv_status::timeout) {
-      return waiter.missing == 0;
-    }
+    lock.unlock();
+    host_->RunNested();
+    lock.lock();
   }
+  return false;
 }
 
 }  // namespace kiln::peer

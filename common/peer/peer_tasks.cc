@@ -21,7 +21,7 @@ Result<uint32_t> Peer::ClassIdOf(const v1::TaskClass& task_class) {
   *frame.mutable_task_class() = task_class;
   frame.mutable_task_class()->set_class_id(known->second);
   // Under the lock: no submit of this class may overtake its definition.
-  outbox_->Append(std::move(frame), Outbox::Urgency::kSoon, /*may_block=*/false);
+  transport_->Send(std::move(frame), Urgency::kSoon, /*may_block=*/false);
   return known->second;
 }
 
@@ -56,10 +56,11 @@ Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool b
   auto granted = [&] { return (credit_tasks_ > 0 && credit_bytes_ > 0) || ended_; };
   if (!granted()) {
     lock.unlock();
-    outbox_->Flush();
+    transport_->Flush();
     lock.lock();
     // Without blocking, a session that is only ahead of the head still waits for its answer.
-    credit_given_.wait(lock, [&] { return granted() || (!block && queue_full_); });
+    transport_->Wait(
+        lock, credit_given_, [&] { return granted() || (!block && queue_full_); }, std::nullopt);
   }
   if (ended_) return Disconnected();
   if (!granted()) {
@@ -94,7 +95,7 @@ Result<std::vector<ObjectId>> Peer::Submit(const v1::TaskClass& task_class,
       }
     }
   }
-  if (status.ok()) outbox_->Append(std::move(frame), Outbox::Urgency::kSoon);
+  if (status.ok()) transport_->Send(std::move(frame), Urgency::kSoon);
   for (ObjectId id : temporaries) Release(id);
   if (!status.ok()) return status;
   return results;
@@ -104,7 +105,7 @@ Status Peer::Cancel(ObjectId id, bool force) {
   v1::PeerFrame frame;
   frame.mutable_cancel()->set_id(id);
   frame.mutable_cancel()->set_force(force);
-  outbox_->Append(std::move(frame), Outbox::Urgency::kNow);
+  transport_->Send(std::move(frame), Urgency::kNow);
   std::lock_guard lock(mutex_);
   return ended_ ? Disconnected() : Status();
 }
@@ -154,14 +155,14 @@ Result<value::SharedBytes> Peer::Borrow(v1::ObjectValue value) {
 void Peer::SendFinished(v1::Finished finished, bool more) {
   v1::PeerFrame frame;
   *frame.mutable_finished() = std::move(finished);
-  outbox_->Append(std::move(frame), more ? Outbox::Urgency::kSoon : Outbox::Urgency::kNow);
+  transport_->Send(std::move(frame), more ? Urgency::kSoon : Urgency::kNow);
 }
 
 void Peer::SendReturned(std::span<const TaskId> tasks, bool leaving) {
   v1::PeerFrame frame;
   for (TaskId task : tasks) frame.mutable_returned()->add_task_ids(task);
   frame.mutable_returned()->set_leaving(leaving);
-  outbox_->Append(std::move(frame), Outbox::Urgency::kNow, /*may_block=*/false);
+  transport_->Send(std::move(frame), Urgency::kNow, /*may_block=*/false);
 }
 
 }  // namespace kiln::peer

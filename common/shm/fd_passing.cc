@@ -29,17 +29,17 @@ Result<sockaddr_un> Address(const std::string& path) {
   return address;
 }
 
-// One 8-byte message with room for one descriptor, as sendmsg and recvmsg want it.
+// One 8-byte message with room for descriptors, as sendmsg and recvmsg want it.
 struct Envelope {
-  explicit Envelope(uint64_t* number) {
+  Envelope(uint64_t* number, size_t fds) {
     part.iov_base = number;
     part.iov_len = sizeof *number;
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    message.msg_controllen = CMSG_SPACE(fds * sizeof(int));
   }
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
   iovec part{};
   msghdr message{};
 };
@@ -59,36 +59,40 @@ bool IsTrusted(const PeerCredentials& peer) {
   return peer.uid == geteuid() || peer.uid == 0;
 }
 
-Status SendFd(int socket_fd, uint64_t number, int fd) {
-  Envelope envelope(&number);
+Status SendFds(int socket_fd, uint64_t number, std::span<const int> fds) {
+  Envelope envelope(&number, fds.size());
   cmsghdr* header = CMSG_FIRSTHDR(&envelope.message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  header->cmsg_len = CMSG_LEN(fds.size_bytes());
+  memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   ssize_t sent;
   do {
     sent = sendmsg(socket_fd, &envelope.message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  return sent == sizeof number ? Status() : Unavailable("cannot send a descriptor");
+  return sent == sizeof number ? Status() : Unavailable("cannot send descriptors");
 }
 
-Result<int> ReceiveFd(int socket_fd, uint64_t* number) {
+Result<std::vector<int>> ReceiveFds(int socket_fd, uint64_t* number, size_t count) {
   timeval limit{.tv_sec = 10, .tv_usec = 0};
   setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  Envelope envelope(number);
+  Envelope envelope(number, kMaxFds);
   ssize_t received;
   do {
     received = recvmsg(socket_fd, &envelope.message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
   } while (received < 0 && errno == EINTR);
   if (received < 0) return Unavailable("no descriptor came");
+  limit = {};  // the caller may read on without end
+  setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  std::vector<int> fds;
   cmsghdr* header = CMSG_FIRSTHDR(&envelope.message);
-  if (received != sizeof *number || !header || header->cmsg_type != SCM_RIGHTS) {
-    return Status(Code::kUnavailable, "the peer closed before it sent a descriptor");
+  if (header && header->cmsg_type == SCM_RIGHTS) {
+    fds.resize((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(fds.data(), CMSG_DATA(header), fds.size() * sizeof(int));
   }
-  int fd;
-  memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return fd;
+  if (received == sizeof *number && fds.size() == count) return fds;
+  for (int fd : fds) close(fd);
+  return Status(Code::kUnavailable, "the peer closed before it sent its descriptors");
 }
 
 Result<int> ListenUnix(const std::string& path) {

@@ -5,8 +5,11 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "common/status.h"
 
@@ -22,11 +25,14 @@ Result<PeerCredentials> CredentialsOf(int socket_fd);
 // True if the peer is this user or root.
 bool IsTrusted(const PeerCredentials& peer);
 
-// Sends one message of 8 bytes with a descriptor. Errors: Unavailable (the peer is gone).
-Status SendFd(int socket_fd, uint64_t number, int fd);
-// Blocks: until the message is here, at most 10 s. Returns: the descriptor, close-on-exec.
-// Errors: Unavailable (the peer is gone or late, or sent no descriptor).
-Result<int> ReceiveFd(int socket_fd, uint64_t* number);
+// Descriptors in one message at most.
+inline constexpr size_t kMaxFds = 4;
+// Sends one message of 8 bytes with descriptors. Requires: at most kMaxFds of them.
+// Errors: Unavailable (the peer is gone).
+Status SendFds(int socket_fd, uint64_t number, std::span<const int> fds);
+// Blocks: until the message is here, at most 10 s. Returns: as many descriptors as asked for,
+// close-on-exec. Errors: Unavailable (the peer is gone or late, or sent another number of them).
+Result<std::vector<int>> ReceiveFds(int socket_fd, uint64_t* number, size_t count);
 
 // A listening unix stream socket at `path`, mode 0600, non-blocking.
 // Errors: Unavailable (cannot bind), InvalidArgument (path too long).

@@ -38,7 +38,7 @@ Status Refused(const std::string& message) {
 }
 
 Status CheckLength(const SessionPaths& paths) {
-  const size_t longest = std::max(paths.head_socket.size(), paths.store_socket.size());
+  const size_t longest = std::max(paths.store_socket.size(), paths.rings_socket.size());
   if (longest <= kSocketPathBytes) return Status();
   const size_t room = kSocketPathBytes - (longest - paths.dir.size());
   return Status(Code::kInvalidArgument, "the session directory " + paths.dir + " has a path of " +
@@ -110,7 +110,7 @@ Result<UniqueFd> TakeLock(int dir_fd, const SessionPaths& paths) {
 
 void RemoveFiles(const SessionPaths& paths) {
   for (const std::string* path :
-       {&paths.info, &paths.head_socket, &paths.store_socket, &paths.token}) {
+       {&paths.info, &paths.head_socket, &paths.store_socket, &paths.rings_socket, &paths.token}) {
     unlink(path->c_str());
   }
 }

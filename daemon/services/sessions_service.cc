@@ -6,6 +6,7 @@
 
 #include "common/limits.h"
 #include "daemon/services/call.h"
+#include "daemon/sessions/batch_outbox.h"
 #include "daemon/sessions/channel.h"
 #include "daemon/sessions/session.h"
 #include "kiln/v1/session.grpc.pb.h"
@@ -50,12 +51,16 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
     });
   }
 
-  // Once closed nothing more may be written: Finish was called, or is the next thing to be.
-  bool busy() const override { return writing_ || closed_; }
+  size_t Send(const v1::HeadFrame& frame, bool) override {
+    outbox_.Add(frame);
+    return outbox_.size_bytes();
+  }
 
-  void Send(v1::HeadBatch* batch) override {
-    outgoing_bytes_ = Serialize(*batch);
-    batch->Clear();
+  // Once closed nothing more may be written: Finish was called, or is the next thing to be.
+  void Flush() override {
+    v1::HeadBatch batch;
+    if (writing_ || closed_ || !outbox_.Take(&batch)) return;
+    outgoing_bytes_ = Serialize(batch);
     writing_ = true;
     StartWrite(&outgoing_bytes_);
   }
@@ -63,6 +68,7 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   void Close(const Status& status) override {
     if (closed_) return;
     closed_ = true;
+    outbox_.Clear();
     status_ = ToGrpc(status);
     if (!writing_) Finish(status_);
     close_timer_ = loop_->At(Clock::now() + limits::kCloseGrace, [this] {
@@ -79,7 +85,8 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
     if (closed_) return;
     current_.Swap(&incoming_);
     StartRead(&incoming_bytes_);
-    session_->OnBatch(current_);
+    session_->BeginBatch();
+    for (v1::PeerFrame& frame : *current_.mutable_frames()) session_->OnFrame(frame);
     current_.Clear();
   }
 
@@ -88,7 +95,7 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
     if (closed_) {
       Finish(status_);
     } else {
-      session_->OnWritten();
+      Flush();
     }
   }
 
@@ -98,6 +105,7 @@ class StreamChannel : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   grpc::ByteBuffer incoming_bytes_;  // gRPC's while a read is under way, as the next
   v1::PeerBatch incoming_;
   v1::PeerBatch current_;
+  sessions::BatchOutbox outbox_;
   grpc::ByteBuffer outgoing_bytes_;  // gRPC's while writing_
   bool writing_ = false;
   bool closed_ = false;

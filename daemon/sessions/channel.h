@@ -1,12 +1,12 @@
-// The head's end of one peer's transport.
+// The head's end of one peer's transport: takes frames one by one and sends them in its own way.
 #pragma once
+
+#include <cstddef>
 
 #include "common/status.h"
 #include "kiln/v1/session.pb.h"
 
 namespace kiln::sessions {
-
-class Session;
 
 // Thread: head loop only.
 // Owner:  the transport; alive until it has told its session of the end (Session::OnEnd).
@@ -14,11 +14,13 @@ class Channel {
  public:
   virtual ~Channel() = default;
 
-  // True while a batch is on its way; Session::OnWritten follows.
-  virtual bool busy() const = 0;
-  // Sends a batch and leaves `batch` empty. Requires: !busy().
-  virtual void Send(v1::HeadBatch* batch) = 0;
-  // Ends the stream with this status, after what is being sent. OnEnd follows.
+  // Takes a frame; it leaves with the next Flush at the latest. `urgent`: the peer shall look at it
+  // even while it runs a task.
+  // Returns: bytes that wait for the peer to read.
+  virtual size_t Send(const v1::HeadFrame& frame, bool urgent) = 0;
+  // Sends what was taken, as far as the peer reads; the rest follows by itself.
+  virtual void Flush() = 0;
+  // Ends the connection with this status, after what has been sent. OnEnd follows.
   virtual void Close(const Status& status) = 0;
   virtual const char* transport() const = 0;
 };

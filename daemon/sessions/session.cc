@@ -30,14 +30,15 @@ Status CheckFrame(const Status& status) {
 Session::Session(SessionTable* table, Channel* channel)
     : table_(table), channel_(channel), connected_ms_(WallMilliseconds()) {}
 
-void Session::OnBatch(v1::PeerBatch& batch) {
-  Time now = Clock::now();
+void Session::BeginBatch() {
+  now_ = Clock::now();
   // What tasks printed is theirs as long as the core thinks they run; once for the whole batch.
   if (worker_ != 0) table_->context().launcher->ReadOutput(worker_);
-  for (v1::PeerFrame& frame : *batch.mutable_frames()) {
-    if (closing_) return;
-    if (Status status = OnFrame(frame, now); !status.ok()) Close(status);
-  }
+}
+
+void Session::OnFrame(v1::PeerFrame& frame) {
+  if (closing_) return;
+  if (Status status = CarryOut(frame, now_); !status.ok()) Close(status);
 }
 
 void Session::OnEnd() {
@@ -56,7 +57,6 @@ void Session::OnEnd() {
 void Session::Close(const Status& status) {
   if (closing_) return;
   closing_ = true;
-  outbox_.clear();
   if (!status.ok() && status.code() != Code::kUnavailable) {
     log::Warning("event=session_refused session={} pid={} reason=\"{}\"", number_, pid_,
                  status.message());
@@ -64,7 +64,7 @@ void Session::Close(const Status& status) {
   channel_->Close(status);
 }
 
-Status Session::OnFrame(v1::PeerFrame& frame, Time now) {
+Status Session::CarryOut(v1::PeerFrame& frame, Time now) {
   if (frame.has_hello() != (number_ == 0)) {
     return Broken(number_ == 0 ? "the first one must be Hello" : "a second Hello");
   }
@@ -162,7 +162,7 @@ Status Session::OnHello(const v1::Hello& hello, Time now) {
   welcome->mutable_credit()->set_bytes(limits::kSessionCreditBytes);
   welcome->set_num_cpus(context.num_cpus);
   welcome->set_version(KILN_VERSION);
-  Queue(std::move(frame));
+  Queue(frame);
   return Status();
 }
 
@@ -222,7 +222,7 @@ Status Session::OnCreate(const v1::Create& create) {
   } else {
     frame.mutable_created()->set_error(slice.status().message() + table_->DescribeHolders());
   }
-  Queue(std::move(frame));
+  Queue(frame);
   return Status();
 }
 

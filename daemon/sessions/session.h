@@ -6,7 +6,6 @@
 // See:    docs/wire.md
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -33,9 +32,12 @@ class Session {
   Session(SessionTable* table, Channel* channel);
 
   // --- from the transport ------------------------------------------------------------------------
-  // Carries out all frames. A broken one closes the channel; nothing after it is done.
-  void OnBatch(v1::PeerBatch& batch);
-  void OnWritten() { Flush(); }
+  // Frames follow, all at one time.
+  void BeginBatch();
+  // Carries a frame out. A broken one closes the channel; nothing after it is done.
+  void OnFrame(v1::PeerFrame& frame);
+  // The peer has broken the transport's rules: ends the session with this reason.
+  void Refuse(const Status& status) { Close(status); }
   // Nothing more comes. The session is deleted by this call.
   void OnEnd();
 
@@ -49,7 +51,7 @@ class Session {
   void SendLogLines(const std::string& task, int64_t pid, std::vector<std::string> lines);
   // Says why and ends the session after what is queued.
   void SendGoodbye(const std::string& reason);
-  // Hands queued frames to the transport if it is free.
+  // Has the transport send what is queued.
   void Flush();
 
   SessionNumber number() const { return number_; }  // 0 before Hello
@@ -60,7 +62,7 @@ class Session {
   int64_t connected_ms() const { return connected_ms_; }
 
  private:
-  Status OnFrame(v1::PeerFrame& frame, Time now);
+  Status CarryOut(v1::PeerFrame& frame, Time now);
   Status OnHello(const v1::Hello& hello, Time now);
   Status OnTaskClass(const v1::TaskClass& task_class);
   Status OnSubmit(v1::Submit& submit, Time now);
@@ -68,7 +70,7 @@ class Session {
   Status OnFinished(v1::Finished& finished, Time now);
   Status OnReturned(const v1::Returned& returned, Time now);
 
-  void Queue(v1::HeadFrame frame);
+  void Queue(const v1::HeadFrame& frame, bool urgent = false);
   void FillValue(const core::ObjectView& object, v1::ObjectValue* value) const;
   void Close(const Status& status);
 
@@ -83,9 +85,7 @@ class Session {
   core::ProgramId program_ = core::kLibraryHost;
   std::unordered_map<uint32_t, core::ClassId> classes_;  // the peer's ids
   std::unordered_set<core::ClassId> told_classes_;       // that this worker knows
-  std::deque<v1::HeadBatch> outbox_;                     // oldest first; only the last one grows
-  size_t last_batch_bytes_ = 0;
-  size_t outbox_bytes_ = 0;
+  Time now_{};                                           // of the batch that is carried out
   bool queued_ = false;   // the table will flush this session at the end of the turn
   bool closing_ = false;  // Close was called: nothing more is read or queued
 };

@@ -10,43 +10,29 @@
 
 namespace kiln::sessions {
 
-void Session::Queue(v1::HeadFrame frame) {
+void Session::Queue(const v1::HeadFrame& frame, bool urgent) {
   if (closing_) return;
-  size_t bytes = frame.ByteSizeLong();
-  if (outbox_bytes_ + bytes > limits::kMaxOutboxBytes) {
-    Close(Status(Code::kResourceExhausted,
-                 "the peer does not read: " + std::to_string(outbox_bytes_) + " bytes queued"));
-    return;
+  const size_t waiting = channel_->Send(frame, urgent);
+  if (waiting > limits::kMaxOutboxBytes) {
+    return Close(Status(Code::kResourceExhausted,
+                        "the peer does not read: " + std::to_string(waiting) + " bytes queued"));
   }
-  if (outbox_.empty() || last_batch_bytes_ + bytes > limits::kBatchBytes ||
-      static_cast<size_t>(outbox_.back().frames_size()) >= limits::kBatchFrames) {
-    outbox_.emplace_back();
-    last_batch_bytes_ = 0;
-  }
-  *outbox_.back().add_frames() = std::move(frame);
-  last_batch_bytes_ += bytes;
-  outbox_bytes_ += bytes;
-  if (!queued_) {
-    queued_ = true;
-    table_->OnQueued(this);
-  }
+  if (queued_) return;
+  queued_ = true;
+  table_->OnQueued(this);
 }
 
 void Session::Flush() {
   queued_ = false;
-  if (closing_ || outbox_.empty() || channel_->busy()) return;
-  v1::HeadBatch batch = std::move(outbox_.front());
-  outbox_.pop_front();
-  outbox_bytes_ =
-      outbox_.empty() ? 0 : outbox_bytes_ - std::min(outbox_bytes_, batch.ByteSizeLong());
-  channel_->Send(&batch);
+  if (!closing_) channel_->Flush();
 }
 
 // The last words go out by the channel's Close, after what is being written.
 void Session::SendGoodbye(const std::string& reason) {
   v1::HeadFrame frame;
   frame.mutable_goodbye()->set_reason(reason);
-  Queue(std::move(frame));
+  frame.mutable_goodbye()->set_code(static_cast<int32_t>(Code::kUnavailable));
+  Queue(frame, /*urgent=*/true);
   Flush();
   Close(Status(Code::kUnavailable, reason));
 }
@@ -68,7 +54,7 @@ void Session::SendRun(const core::RunTask& run) {
   if (told_classes_.insert(task->class_id).second) {
     v1::HeadFrame definition;
     ToProto(*task->task_class, task->class_id, definition.mutable_task_class());
-    Queue(std::move(definition));
+    Queue(definition);
   }
   v1::HeadFrame frame;
   v1::Run* out = frame.mutable_run();
@@ -98,19 +84,19 @@ void Session::SendRun(const core::RunTask& run) {
     core->OnTaskFinished(run.worker, run.task, std::move(outcome), Clock::now());
     return;
   }
-  Queue(std::move(frame));
+  Queue(frame);
 }
 
 void Session::SendRecall(const std::vector<TaskId>& tasks) {
   v1::HeadFrame frame;
   frame.mutable_recall()->mutable_task_ids()->Add(tasks.begin(), tasks.end());
-  Queue(std::move(frame));
+  Queue(frame, /*urgent=*/true);
 }
 
 void Session::SendCancelTask(TaskId task) {
   v1::HeadFrame frame;
   frame.mutable_cancel_task()->set_task_id(task);
-  Queue(std::move(frame));
+  Queue(frame, /*urgent=*/true);
 }
 
 void Session::SendObject(ObjectId id, bool with_value) {
@@ -122,7 +108,7 @@ void Session::SendObject(ObjectId id, bool with_value) {
   } else {
     frame.mutable_ready()->add_ids(id);
   }
-  Queue(std::move(frame));
+  Queue(frame);
 }
 
 void Session::SendLost(ObjectId id, bool with_value) {
@@ -137,14 +123,14 @@ void Session::SendLost(ObjectId id, bool with_value) {
   } else {
     frame.mutable_ready()->add_ids(id);
   }
-  Queue(std::move(frame));
+  Queue(frame);
 }
 
 void Session::SendCredit(uint64_t tasks, uint64_t bytes) {
   v1::HeadFrame frame;
   frame.mutable_credit()->set_tasks(tasks);
   frame.mutable_credit()->set_bytes(bytes);
-  Queue(std::move(frame));
+  Queue(frame);
 }
 
 void Session::SendLogLines(const std::string& task, int64_t pid, std::vector<std::string> lines) {
@@ -152,7 +138,7 @@ void Session::SendLogLines(const std::string& task, int64_t pid, std::vector<std
   frame.mutable_log_lines()->set_task(task);
   frame.mutable_log_lines()->set_pid(pid);
   for (std::string& line : lines) frame.mutable_log_lines()->add_lines(std::move(line));
-  Queue(std::move(frame));
+  Queue(frame);
 }
 
 }  // namespace kiln::sessions

@@ -86,7 +86,8 @@ void Store::Answer(int fd) {
   uint64_t cookie = 0;
   if (read(fd, &cookie, sizeof cookie) == sizeof cookie && cookies_.contains(cookie)) {
     // Eight bytes into an empty socket buffer never block.
-    (void)shm::SendFd(fd, segment_->size_bytes(), segment_->fd());
+    const int descriptor = segment_->fd();
+    (void)shm::SendFds(fd, segment_->size_bytes(), std::span(&descriptor, 1));
   }
   Disconnect(fd);
 }

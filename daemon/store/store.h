@@ -47,6 +47,8 @@ class Store {
   uint64_t capacity_bytes() const { return arena_.capacity_bytes(); }
   uint64_t used_bytes() const { return arena_.used_bytes(); }
   const std::string& socket_path() const { return socket_path_; }
+  // The segment's descriptor, to be passed to peers.
+  int fd() const { return segment_->fd(); }
 
  private:
   Store(EventLoop* loop, std::unique_ptr<shm::Segment> segment, int socket_fd,

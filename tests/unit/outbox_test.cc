@@ -77,10 +77,10 @@ TEST_CASE("a frame that is waited for takes along all that was queued, in order"
   FakeLink link;
   Outbox outbox(&link);
   link.Hold(true);
-  std::thread first([&] { outbox.Append(Frame(1), Outbox::Urgency::kNow); });
+  std::thread first([&] { outbox.Append(Frame(1), Urgency::kNow); });
   link.AwaitWrite();
-  outbox.Append(Frame(2), Outbox::Urgency::kLazy);
-  outbox.Append(Frame(3), Outbox::Urgency::kNow);  // not blocked by the write under way
+  outbox.Append(Frame(2), Urgency::kLazy);
+  outbox.Append(Frame(3), Urgency::kNow);  // not blocked by the write under way
   link.Hold(false);
   first.join();
   CHECK(Soon([&] { return link.ids() == std::vector<uint64_t>{1, 2, 3}; }));
@@ -89,16 +89,16 @@ TEST_CASE("a frame that is waited for takes along all that was queued, in order"
 TEST_CASE("a frame nobody waits for is sent all the same") {
   FakeLink link;
   Outbox outbox(&link);
-  outbox.Append(Frame(1), Outbox::Urgency::kLazy);
+  outbox.Append(Frame(1), Urgency::kLazy);
   CHECK(Soon([&] { return link.ids().size() == 1; }));
-  outbox.Append(Frame(2), Outbox::Urgency::kSoon);
+  outbox.Append(Frame(2), Urgency::kSoon);
   CHECK(Soon([&] { return link.ids().size() == 2; }));
 }
 
 TEST_CASE("a full batch is sent without waiting, and never grows beyond its bound") {
   FakeLink link;
   Outbox outbox(&link);
-  for (uint64_t id = 1; id <= 10'000; ++id) outbox.Append(Frame(id), Outbox::Urgency::kLazy);
+  for (uint64_t id = 1; id <= 10'000; ++id) outbox.Append(Frame(id), Urgency::kLazy);
   outbox.Flush();
   CHECK(Soon([&] { return link.ids().size() == 10'000; }));
   std::vector<uint64_t> ids = link.ids();
@@ -109,7 +109,7 @@ TEST_CASE("an outbox that ends writes what is left") {
   FakeLink link;
   {
     Outbox outbox(&link);
-    outbox.Append(Frame(1), Outbox::Urgency::kLazy);
+    outbox.Append(Frame(1), Urgency::kLazy);
   }
   CHECK(link.ids() == std::vector<uint64_t>{1});
 }
@@ -118,8 +118,8 @@ TEST_CASE("a broken link swallows frames and blocks nobody") {
   FakeLink link;
   Outbox outbox(&link);
   link.Break();
-  outbox.Append(Frame(1), Outbox::Urgency::kNow);
-  for (int i = 0; i < 5'000; ++i) outbox.Append(Frame(2), Outbox::Urgency::kSoon);
+  outbox.Append(Frame(1), Urgency::kNow);
+  for (int i = 0; i < 5'000; ++i) outbox.Append(Frame(2), Urgency::kSoon);
   CHECK(link.batches().empty());
 }
 

@@ -1,0 +1,48 @@
+// Sessions over shared memory: accepts local peers, hands each its rings and the store, and polls
+// all rings for the loop.
+//
+// Thread: head loop only.
+// Owner:  Head.
+// See:    docs/wire.md, "Rings"
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/event_loop.h"
+#include "daemon/sessions/ring_channel.h"
+
+namespace kiln::sessions {
+
+class SessionTable;
+
+class RingServer : public EventLoop::Polled {
+ public:
+  // Listens on a socket for this user alone. `store_fd` is passed to peers and stays the caller's.
+  // Errors: Unavailable, InvalidArgument (the path is too long).
+  static Result<std::unique_ptr<RingServer>> Open(EventLoop* loop, SessionTable* sessions,
+                                                  int store_fd, const std::string& socket_path);
+  // Ends all sessions.
+  ~RingServer() override;
+
+  bool Poll() override;
+  bool Park() override;
+  void Unpark() override;
+
+ private:
+  RingServer(EventLoop* loop, SessionTable* sessions, int store_fd, int socket_fd);
+  void Accept();
+  void Greet(int fd);
+  size_t CountUngreeted() const;
+  void RemoveEnded();
+
+  EventLoop* const loop_;
+  SessionTable* const sessions_;
+  const int store_fd_;
+  const int socket_fd_;
+  std::vector<std::unique_ptr<RingChannel>> channels_;
+  EventLoop::TimerId accept_timer_ = 0;  // while no descriptor was free
+};
+
+}  // namespace kiln::sessions
