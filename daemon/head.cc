@@ -121,7 +121,8 @@ Status Head::Build() {
 
   double num_cpus = options_.total.num_cpus();
   sessions_ = std::make_unique<sessions::SessionTable>(
-      sessions::SessionContext{loop_, &core_, store_.get(), launcher_.get(), num_cpus});
+      sessions::SessionContext{
+      loop_, &core_, store_.get(), launcher_.get(), num_cpus, [this] { Settle(); }});
   head_session_ = std::make_unique<sessions::HeadSession>(loop_, &core_);
   Result<std::unique_ptr<sessions::RingServer>> rings =
       sessions::RingServer::Open(loop_, sessions_.get(), store_->fd(), paths.rings_socket);
@@ -173,12 +174,16 @@ Status Head::Build() {
 
 // --- carrying out --------------------------------------------------------------------------------
 
-void Head::AfterTurn() {
+void Head::Settle() {
   while (true) {
     std::vector<core::Decision> decisions = core_.TakeDecisions();
     if (decisions.empty() && !core_.OnCarriedOut()) break;
     for (core::Decision& decision : decisions) CarryOut(decision);
   }
+}
+
+void Head::AfterTurn() {
+  Settle();
   sessions_->FlushAll();  // first: somebody waits for it
   ArmTimer();
   if (life_ == Life::kStopping) FinishStopIfDone();
@@ -187,7 +192,10 @@ void Head::AfterTurn() {
 void Head::CarryOut(core::Decision& decision) {
   struct Visitor {
     Head* head;
-    void operator()(const core::StartWorker& d) { head->launcher_->Start(d.worker, d.program); }
+    void operator()(const core::StartWorker& d) {
+      if (head->life_ == Life::kTearingDown) return;  // it could only be killed again
+      head->launcher_->Start(d.worker, d.program);
+    }
     void operator()(const core::KillWorker& d) {
       log::Info("event=worker_killed worker={} reason=\"{}\"", d.worker, d.why);
       head->launcher_->Kill(d.worker);

@@ -53,6 +53,8 @@ class Head {
   Status Build();
 
   void AfterTurn();
+  // Carries out all that is decided.
+  void Settle();
   void CarryOut(core::Decision& decision);
   void ArmTimer();
   void OnWorkerLines(WorkerId worker, std::vector<std::string> lines);

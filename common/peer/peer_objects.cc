@@ -18,17 +18,22 @@ void Peer::Retain(ObjectId id) {
   transport_->Send(std::move(frame), Urgency::kLazy, /*may_block=*/false);
 }
 
+// Room in the store is given back at once, for others may wait for it.
 void Peer::Release(ObjectId id) {
   uint32_t references;
+  bool in_store;
   {
     std::lock_guard lock(mutex_);
+    const CachedObject* object = objects_.Find(id);
+    in_store = object && object->slice;
     references = objects_.DropHandle(id);
     if (ended_) return;
   }
   if (references == 0) return;
   v1::PeerFrame frame;
   for (uint32_t i = 0; i < references; ++i) frame.mutable_release()->add_ids(id);
-  transport_->Send(std::move(frame), Urgency::kLazy, /*may_block=*/false);
+  transport_->Send(std::move(frame), in_store ? Urgency::kSoon : Urgency::kLazy,
+                   /*may_block=*/false);
 }
 
 // --- put -----------------------------------------------------------------------------------------

@@ -210,6 +210,7 @@ Status Session::OnCreate(const v1::Create& create) {
   const SessionContext& context = table_->context();
   v1::HeadFrame frame;
   frame.mutable_created()->set_id(create.id());
+  context.settle();  // room given back just before is used again first: its pages are warm
   Result<core::Slice> slice = context.store->Allocate(create.size_bytes());
   if (slice.ok()) {
     Status status = context.core->OnObjectCreated(number_, create.id(), *slice);

@@ -26,6 +26,8 @@ struct SessionContext {
   store::Store* store;
   process::WorkerLauncher* launcher;
   double num_cpus;
+  // Carries out what the core has decided so far: slices it freed are the store's again.
+  std::function<void()> settle;
 };
 
 class SessionTable {

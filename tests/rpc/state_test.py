@@ -82,7 +82,8 @@ class State(HeadTest):
         for worker in workers:
             self.assertEqual(os.path.basename(worker.program), "kiln-worker")
             os.kill(worker.pid, 0)
-        self.assertEqual({session.transport for session in sessions}, {"grpc"})
+        self.assertEqual({session.transport for session in sessions},
+                         {os.environ.get("KILN_TRANSPORT", "shm")})
 
     def test_an_unknown_column_names_those_there_are(self):
         for what, column in [("tasks", "worker_pid"), ("objects", "size_bytes"),
