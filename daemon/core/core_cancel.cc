@@ -59,7 +59,7 @@ CancelOutcome Core::State::CancelOne(Task& task, bool force) {
   task.cancel_asked = true;
   if (!force) return CancelOutcome::kAsked;
   const bool begun = std::any_of(worker.stack.begin(), worker.stack.end(),
-                                 [&](const Frame& frame) { return frame.tasks.front() == &task; });
+                                 [&](const Frame& frame) { return frame.tasks.first() == &task; });
   task.kill_asked = true;
   if (!begun) return CancelOutcome::kAsked;  // the worker hands it back, or see TakeOff
   Kill(worker, "its task " + classes.Get(task.task_class).name + " was cancelled by force");

@@ -156,14 +156,14 @@ bool Core::State::RunBehind() {
   const uint32_t depth = classes.PipelineDepth(task.task_class);
   if (depth < 2) return false;
   Worker* best = nullptr;
-  size_t waiting = line.size;  // and what was given ahead
+  size_t waiting = line.size();  // and what was given ahead
   for (Worker* worker : workers.programs().at(classes.GetShape(line.shape).program).workers) {
     if (worker->state != WorkerState::kBusy || worker->stack.size() != 1) continue;
-    const std::deque<Task*>& queue = worker->stack.front().tasks;
+    const TaskList& queue = worker->stack.front().tasks;
     waiting += queue.size() - 1;
-    if (queue.size() >= depth || queue.front()->task_class != task.task_class) continue;
+    if (queue.size() >= depth || queue.first()->task_class != task.task_class) continue;
     if (worker->recalled > 0 || now - worker->progress >= limits::kRecallAfter) continue;
-    if (queue.front()->cancel_asked) continue;
+    if (queue.first()->cancel_asked) continue;
     if (best == nullptr || queue.size() < best->stack.front().tasks.size()) best = worker;
   }
   // Spread evenly: nobody gets more ahead than its share of what waits.
@@ -182,9 +182,9 @@ void Core::State::StealForIdle() {
     Worker* longest = nullptr;
     for (Worker* worker : program.workers) {
       if (worker->state != WorkerState::kBusy || worker->stack.size() != 1) continue;
-      const std::deque<Task*>& queue = worker->stack.front().tasks;
+      const TaskList& queue = worker->stack.front().tasks;
       if (worker->recalled > 0 || queue.size() < 3) continue;
-      if (!classes.ShapeOfClass(queue.front()->task_class).resources.FitsIn(free)) continue;
+      if (!classes.ShapeOfClass(queue.first()->task_class).resources.FitsIn(free)) continue;
       if (longest == nullptr || queue.size() > longest->stack.front().tasks.size()) {
         longest = worker;
       }

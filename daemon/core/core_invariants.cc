@@ -105,7 +105,7 @@ std::string Core::Invariants::Lines() const {
   for (const auto& [key, line] : state.ready.lines()) {
     size_t size = line.late.size();
     uint64_t before = 0;
-    for (const Task* task = line.first; task; task = task->line_next) {
+    for (const Task* task = line.in_order.first(); task; task = task->next) {
       ++size;
       if (task->sequence <= before) return Of("line out of order at task", task->id);
       if (task->state != TaskState::kReady) return Of("in a line and not ready: task", task->id);
@@ -114,7 +114,7 @@ std::string Core::Invariants::Lines() const {
       }
       before = task->sequence;
     }
-    if (size != line.size || size == 0) return "wrong length of a line";
+    if (size != line.size() || size == 0) return "wrong length of a line";
     ready += size;
   }
   if (ready != state.ready.size()) return "wrong length of the ready queue";
@@ -157,13 +157,13 @@ std::string Core::Invariants::StackOf(const Worker& worker) const {
   uint32_t assigned = 0, recalled = 0;
   for (const Frame& frame : worker.stack) {
     if (frame.tasks.empty()) return name + "has an empty frame";
-    for (const Task* task : frame.tasks) {
+    for (const Task* task = frame.tasks.first(); task; task = task->next) {
       ++assigned;
       recalled += task->recalled;
       if (task->worker != &worker) return name + "has a task that says otherwise";
-      const bool blocked = frame.block != nullptr && task == frame.tasks.front();
+      const bool blocked = frame.block != nullptr && task == frame.tasks.first();
       if (blocked != (task->state == TaskState::kBlocked)) return name + "has a wrong task state";
-      if (task->task_class != frame.tasks.front()->task_class) return name + "mixes classes";
+      if (task->task_class != frame.tasks.first()->task_class) return name + "mixes classes";
     }
     if (frame.holds_resources == (frame.block != nullptr)) return name + "holds wrong resources";
   }
@@ -184,7 +184,7 @@ std::string Core::Invariants::Resources() const {
   for (const auto& [id, worker] : state.workers.all()) {
     for (const Frame& frame : worker.stack) {
       if (!frame.holds_resources) continue;
-      free.Subtract(state.classes.ShapeOfClass(frame.tasks.front()->task_class).resources);
+      free.Subtract(state.classes.ShapeOfClass(frame.tasks.first()->task_class).resources);
     }
   }
   // Compared by difference: one side may know a custom resource by name with nothing of it.
@@ -209,7 +209,7 @@ std::string Core::Invariants::Sessions() const {
   });
   for (const auto& [id, worker] : state.workers.all()) {
     for (const Frame& frame : worker.stack) {
-      const Task& task = *frame.tasks.front();
+      const Task& task = *frame.tasks.first();
       if (!frame.holds_resources) continue;
       sums[task.root].cpu_units += state.classes.ShapeOfClass(task.task_class).cpu_units;
     }

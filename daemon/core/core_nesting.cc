@@ -61,7 +61,7 @@ Task* Core::State::FindAwaited(const Worker& worker, Where where, size_t limit) 
       branches.push_back({&task->arguments->ids, 0, task->arguments->refs});
     } else if (task->state == TaskState::kBlocked) {
       for (const Frame& frame : task->worker->stack) {
-        if (frame.tasks.front() != task) continue;
+        if (frame.tasks.first() != task) continue;
         branches.push_back(
             {&frame.block->ids, frame.block->first_unsealed, frame.block->ids.size()});
       }

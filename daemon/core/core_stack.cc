@@ -6,6 +6,20 @@
 #include "daemon/core/core_state.h"
 
 namespace kiln::core {
+namespace {
+
+// Returns: the index of the frame the task is in.
+// Requires: the worker has it.
+size_t DepthOf(const Worker& worker, const Task& task) {
+  size_t depth = worker.stack.size() - 1;
+  if (depth == 0) return depth;
+  const Task* first = &task;
+  while (first->previous != nullptr) first = first->previous;
+  while (worker.stack[depth].tasks.first() != first) --depth;
+  return depth;
+}
+
+}  // namespace
 
 void Core::OnUnblocked(SessionNumber session, TaskId blocked_task, Time now) {
   State& state = *state_;
@@ -13,7 +27,7 @@ void Core::OnUnblocked(SessionNumber session, TaskId blocked_task, Time now) {
   Task* task = state.tasks.Find(blocked_task);
   if (task && task->worker && task->worker->session == session) {
     for (Frame& frame : task->worker->stack) {
-      if (frame.tasks.front() == task && frame.block) frame.block->needed = 0;
+      if (frame.tasks.first() == task && frame.block) frame.block->needed = 0;
     }
     state.ResumeInnermost(*task->worker);
   }
@@ -28,13 +42,13 @@ void Core::State::Assign(Task& task, Worker& worker, Place place) {
   task.worker = &worker;
   ++worker.assigned;
   if (place == Place::kBehind) {
-    worker.stack.back().tasks.push_back(&task);
+    worker.stack.back().tasks.PushBack(task);
     if (!worker.recall_timer) {
       worker.recall_timer = true;
       timers.Add({worker.progress + limits::kRecallAfter, TimerKind::kRecall, worker.id});
     }
   } else {
-    worker.stack.emplace_back().tasks.push_back(&task);
+    worker.stack.emplace_back().tasks.PushBack(task);
     worker.progress = now;
     TakeResources(task);
     SetTimeout(task);
@@ -49,25 +63,20 @@ void Core::State::TakeOff(Task& task) {
   --worker.assigned;
   if (task.recalled) --worker.recalled;
   task.recalled = false;
-  for (size_t depth = worker.stack.size(); depth-- > 0;) {
-    Frame& frame = worker.stack[depth];
-    auto at = std::find(frame.tasks.begin(), frame.tasks.end(), &task);
-    if (at == frame.tasks.end()) continue;
-    const bool begun = at == frame.tasks.begin();
-    if (begun && frame.holds_resources) GiveResources(task);
-    frame.tasks.erase(at);
-    if (!begun) break;
-    frame.block.reset();
-    if (frame.tasks.empty()) {
-      worker.stack.erase(worker.stack.begin() + static_cast<std::ptrdiff_t>(depth));
-      break;
-    }
+  const size_t depth = DepthOf(worker, task);
+  Frame& frame = worker.stack[depth];
+  const bool begun = frame.tasks.first() == &task;
+  if (begun && frame.holds_resources) GiveResources(task);
+  frame.tasks.Remove(task);
+  if (begun) frame.block.reset();
+  if (frame.tasks.empty()) {
+    worker.stack.erase(worker.stack.begin() + static_cast<std::ptrdiff_t>(depth));
+  } else if (begun) {
     // The next one takes over the slot: same class, same resources.
-    Task& next = *frame.tasks.front();
+    Task& next = *frame.tasks.first();
     frame.holds_resources = true;
     TakeResources(next);
     if (next.kill_asked) SetKill(next);  // it was not begun when the kill was asked for
-    break;
   }
   ResumeInnermost(worker);
 }
@@ -91,7 +100,7 @@ Task* Core::State::FindBlockable(SessionNumber session, TaskId id) {
   if (task == nullptr || task->worker == nullptr || task->worker->session != session) {
     return nullptr;
   }
-  const bool innermost = task->worker->stack.back().tasks.front() == task;
+  const bool innermost = task->worker->stack.back().tasks.first() == task;
   return innermost || task->state == TaskState::kBlocked ? task : nullptr;
 }
 
@@ -99,7 +108,7 @@ Task* Core::State::FindBlockable(SessionNumber session, TaskId id) {
 void Core::State::BlockTask(Task& task, Block block) {
   Worker& worker = *task.worker;
   for (Frame& frame : worker.stack) {
-    if (frame.tasks.front() != &task) continue;
+    if (frame.tasks.first() != &task) continue;
     frame.block = std::make_unique<Block>(std::move(block));
     // One that is blocked already gave up the last wait and waits for something else now, perhaps
     // with a task above it that is on its way back.
@@ -132,7 +141,7 @@ void Core::State::ResumeInnermost(Worker& worker) {
     Frame& frame = worker.stack.back();
     frame.block.reset();
     frame.holds_resources = true;
-    Task& task = *frame.tasks.front();
+    Task& task = *frame.tasks.first();
     TakeResources(task);  // at once, even if that overdraws: it is in the middle of its work
     tasks.Move(task, TaskState::kAssigned);
     worker.progress = now;
@@ -152,12 +161,12 @@ void Core::State::UpdateState(Worker& worker) {
 void Core::State::Recall(Worker& worker, size_t kept) {
   Frame& frame = worker.stack.back();
   RecallTasks recall{worker.id, {}};
-  for (size_t i = kept; i < frame.tasks.size(); ++i) {
-    Task& task = *frame.tasks[i];
-    if (task.recalled) continue;
-    task.recalled = true;
+  size_t place = 0;
+  for (Task* task = frame.tasks.first(); task; task = task->next) {
+    if (place++ < kept || task->recalled) continue;
+    task->recalled = true;
     ++worker.recalled;
-    recall.tasks.push_back(task.id);
+    recall.tasks.push_back(task->id);
   }
   if (!recall.tasks.empty()) Decide(std::move(recall));
 }

@@ -84,7 +84,7 @@ std::optional<TaskView> Core::FindTask(TaskId id) const {
 std::optional<TaskView> Core::FindRunningTask(WorkerId id) const {
   const Worker* worker = state_->workers.Find(id);
   if (worker == nullptr || worker->stack.empty()) return std::nullopt;
-  return FindTask(worker->stack.back().tasks.front()->id);
+  return FindTask(worker->stack.back().tasks.first()->id);
 }
 
 std::optional<ObjectView> Core::FindObject(ObjectId id) const {
@@ -180,7 +180,7 @@ std::vector<WorkerRow> Core::ListWorkers() const {
     row.state = Name(worker.state);
     row.program = worker.program;
     if (!worker.stack.empty()) {
-      row.task = state_->classes.Get(worker.stack.back().tasks.front()->task_class).name;
+      row.task = state_->classes.Get(worker.stack.back().tasks.first()->task_class).name;
     }
     row.assigned = worker.assigned;
     row.finished = worker.finished;

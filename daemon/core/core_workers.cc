@@ -77,7 +77,9 @@ std::optional<ProgramId> Core::FindWorkerProgram(WorkerId id) const {
 void Core::State::LoseTasks(Worker& worker, const std::string& reason) {
   std::vector<std::pair<TaskId, bool>> lost;  // with: had begun
   for (const Frame& frame : worker.stack) {
-    for (const Task* task : frame.tasks) lost.emplace_back(task->id, task == frame.tasks.front());
+    for (const Task* task = frame.tasks.first(); task; task = task->next) {
+      lost.emplace_back(task->id, task == frame.tasks.first());
+    }
   }
   for (const auto& [id, begun] : lost) {
     Task& task = *tasks.Find(id);
@@ -204,7 +206,7 @@ std::vector<std::pair<ProgramId, int>> Core::State::CountDemand() {
   for (const Line* line : OrderLines()) {
     const Shape& shape = classes.GetShape(line->shape);
     if (!MayGetWorker(workers.ProgramOf(shape.program))) continue;
-    const auto most = std::min<size_t>(line->size, static_cast<size_t>(options.max_workers));
+    const auto most = std::min<size_t>(line->size(), static_cast<size_t>(options.max_workers));
     int count = 0;
     while (static_cast<size_t>(count) < most && shape.resources.FitsIn(left)) {
       left.Subtract(shape.resources);

@@ -5,6 +5,7 @@
 namespace kiln::core {
 
 Task& Line::head() const {
+  Task* first = in_order.first();
   if (late.empty()) return *first;
   Task* earliest = late.begin()->second;
   return first && first->sequence < earliest->sequence ? *first : *earliest;
@@ -22,23 +23,17 @@ uint32_t Line::BypassesOfHead() const {
 
 void ReadyQueue::Add(Task& task, int priority, ShapeId shape) {
   Line& line = lines_[KeyOf(task, priority, shape)];
-  if (line.size == 0) {
+  if (line.size() == 0) {
     line.priority = priority;
     line.root = task.root;
     line.shape = shape;
   }
-  ++line.size;
   ++size_;
-  task.line_previous = task.line_next = nullptr;
   task.out_of_line = false;
-  if (line.first == nullptr) {
-    line.first = line.last = &task;
-  } else if (task.sequence > line.last->sequence) {
-    task.line_previous = line.last;
-    line.last = line.last->line_next = &task;
-  } else if (task.sequence < line.first->sequence) {
-    task.line_next = line.first;
-    line.first = line.first->line_previous = &task;
+  if (line.in_order.empty() || task.sequence > line.in_order.last()->sequence) {
+    line.in_order.PushBack(task);
+  } else if (task.sequence < line.in_order.first()->sequence) {
+    line.in_order.PushFront(task);
   } else {
     task.out_of_line = true;
     line.late.emplace(task.sequence, &task);
@@ -53,12 +48,10 @@ void ReadyQueue::Remove(Task& task, int priority, ShapeId shape) {
     line.late.erase({task.sequence, &task});
     task.out_of_line = false;
   } else {
-    (task.line_previous ? task.line_previous->line_next : line.first) = task.line_next;
-    (task.line_next ? task.line_next->line_previous : line.last) = task.line_previous;
+    line.in_order.Remove(task);
   }
-  task.line_previous = task.line_next = nullptr;
   --size_;
-  if (--line.size == 0) lines_.erase(found);
+  if (line.size() == 0) lines_.erase(found);
 }
 
 }  // namespace kiln::core

@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "daemon/core/class_table.h"
-#include "daemon/core/task_record.h"
+#include "daemon/core/task_list.h"
 
 namespace kiln::core {
 
@@ -22,16 +22,15 @@ struct Line {
   int priority = 0;
   SessionNumber root = kHeadSession;
   ShapeId shape = 0;
-  size_t size = 0;
   // Tasks that came in order; those that came late (a retry, arguments sealed late) stand aside, so
   // that neither costs a search.
-  Task* first = nullptr;
-  Task* last = nullptr;
+  TaskList in_order;
   std::set<std::pair<uint64_t, Task*>> late;  // by sequence
   // How often the head was passed by for lack of resources.
   uint32_t bypasses = 0;
   uint64_t bypassed_sequence = 0;  // of the task the count is about
 
+  size_t size() const { return in_order.size() + late.size(); }
   // Requires: the line is not empty, as all in the queue are.
   Task& head() const;
   void CountBypass();

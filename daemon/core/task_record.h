@@ -46,9 +46,9 @@ struct Task {
   // List of the submitting session's unfinished tasks, in order of submission.
   Task* session_previous = nullptr;
   Task* session_next = nullptr;
-  // Line of the ready queue.
-  Task* line_previous = nullptr;
-  Task* line_next = nullptr;
+  // TaskList: a line of the ready queue, or the queue of the worker that has it.
+  Task* previous = nullptr;
+  Task* next = nullptr;
   ClassId task_class = 0;
   SessionNumber session = kHeadSession;  // that submitted it
   SessionNumber root = kHeadSession;     // driver on whose behalf it runs

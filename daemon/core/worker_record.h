@@ -4,13 +4,12 @@
 // Owner:  WorkerPool.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <vector>
 
 #include "common/clock.h"
 #include "common/ids.h"
-#include "daemon/core/task_record.h"
+#include "daemon/core/task_list.h"
 #include "daemon/core/worker_state.h"
 
 namespace kiln::core {
@@ -26,7 +25,7 @@ struct Block {
 
 // One level of a worker's stack: a task that runs or is blocked, and those given ahead.
 struct Frame {
-  std::deque<Task*> tasks;       // never empty; the first one has begun
+  TaskList tasks;                // never empty; the first one has begun
   std::unique_ptr<Block> block;  // null: not blocked
   bool holds_resources = true;   // of the first task's class
 };
