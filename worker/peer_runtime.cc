@@ -1,8 +1,11 @@
 #include "worker/peer_runtime.h"
 
-#include <unistd.h>
+#include <pthread.h>
 
+#include <atomic>
 #include <cmath>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -81,6 +84,51 @@ peer::Deadline ToDeadline(std::optional<std::chrono::nanoseconds> timeout) {
   return now + *timeout;
 }
 
+// Tells a forked child from the process that connected. getpid would be a system call for each ref.
+std::atomic<uint32_t> forks = 0;
+
+uint32_t CountForks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+  (void)registered;
+  return forks;
+}
+
+// The classes of tasks used last, so that a submit compares a few fields instead of encoding them.
+class RecentClasses {
+ public:
+  struct Class {
+    std::string library, function;
+    TaskOptions options;
+    uint32_t id;
+  };
+
+  // Returns: its id; nothing if it was not used lately.
+  std::optional<uint32_t> Find(std::string_view library, std::string_view function,
+                               const TaskOptions& options) {
+    std::lock_guard lock(mutex_);
+    for (size_t i = 0; i < classes_.size(); ++i) {
+      const Class& known = classes_[i];
+      if (known.function != function || known.library != library || known.options != options) {
+        continue;
+      }
+      if (i > 0) std::swap(classes_[i], classes_[i - 1]);
+      return classes_[i > 0 ? i - 1 : 0].id;
+    }
+    return std::nullopt;
+  }
+
+  void Add(Class added) {
+    std::lock_guard lock(mutex_);
+    if (classes_.size() == kMost) classes_.pop_back();
+    classes_.push_back(std::move(added));
+  }
+
+ private:
+  static constexpr size_t kMost = 16;
+  std::mutex mutex_;
+  std::vector<Class> classes_;  // those used most are in front
+};
+
 class PeerRuntime : public detail::Runtime {
  public:
   PeerRuntime(std::shared_ptr<peer::Peer> peer, std::shared_ptr<void> keep_alive)
@@ -88,22 +136,20 @@ class PeerRuntime : public detail::Runtime {
 
   // A forked child has none of the session's threads: nothing of it can be ended there.
   ~PeerRuntime() override {
-    if (process_ != getpid()) new std::shared_ptr<peer::Peer>(std::move(peer_));
+    if (forked()) new std::shared_ptr<peer::Peer>(std::move(peer_));
   }
 
-  std::vector<detail::Id> Submit(std::string_view library, std::string_view function,
-                                 const TaskOptions& options,
-                                 std::vector<detail::Argument> arguments) override {
-    Check(options);
+  detail::Id Submit(std::string_view library, std::string_view function, const TaskOptions& options,
+                    std::vector<detail::Argument> arguments) override {
     std::vector<peer::Argument> converted;
     converted.reserve(arguments.size());
     for (detail::Argument& argument : arguments) {
       converted.push_back({argument.ref, std::move(argument.parts)});
     }
-    Result<std::vector<ObjectId>> ids =
-        peer_->Submit(ToProto(library, function, options), std::move(converted), options.block);
-    if (!ids.ok()) Throw(ids.status());
-    return std::move(*ids);
+    Result<ObjectId> first = peer_->Submit(ClassOf(library, function, options),
+                                           options.num_returns, std::move(converted), options.block);
+    if (!first.ok()) Throw(first.status());
+    return *first;
   }
 
   detail::Id Put(const value::Parts& parts) override {
@@ -139,7 +185,7 @@ class PeerRuntime : public detail::Runtime {
 
   void Retain(detail::Id id) noexcept override { peer_->Retain(id); }
   void Release(detail::Id id) noexcept override {
-    if (process_ == getpid()) peer_->Release(id);
+    if (!forked()) peer_->Release(id);
   }
   double num_cpus() const override { return peer_->welcome().num_cpus(); }
   std::string address() const override { return peer_->address(); }
@@ -147,9 +193,22 @@ class PeerRuntime : public detail::Runtime {
   peer::Peer& peer() { return *peer_; }
 
  private:
+  bool forked() const { return forks_ != forks.load(std::memory_order_relaxed); }
+
+  uint32_t ClassOf(std::string_view library, std::string_view function,
+                   const TaskOptions& options) {
+    if (std::optional<uint32_t> known = classes_.Find(library, function, options)) return *known;
+    Check(options);
+    Result<uint32_t> id = peer_->Define(ToProto(library, function, options));
+    if (!id.ok()) Throw(id.status());
+    classes_.Add({std::string(library), std::string(function), options, *id});
+    return *id;
+  }
+
   const std::shared_ptr<void> keep_alive_;  // before peer_: it ends later
   std::shared_ptr<peer::Peer> peer_;
-  const pid_t process_ = getpid();
+  const uint32_t forks_ = CountForks();
+  RecentClasses classes_;
 };
 
 }  // namespace

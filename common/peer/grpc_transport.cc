@@ -45,8 +45,8 @@ void GrpcTransport::Start(Receiver* receiver, std::mutex* mutex) {
   reader_ = std::thread([this] { ReadLoop(); });
 }
 
-void GrpcTransport::Send(v1::PeerFrame frame, Urgency urgency, bool may_block) {
-  outbox_->Append(std::move(frame), urgency, may_block);
+void GrpcTransport::Send(const v1::PeerFrame& frame, Urgency urgency, bool may_block) {
+  outbox_->Append(frame, urgency, may_block);
 }
 
 void GrpcTransport::Flush() {

@@ -23,7 +23,7 @@ class GrpcTransport : public Transport {
 
   Result<v1::Welcome> Greet(const v1::Hello& hello) override;
   void Start(Receiver* receiver, std::mutex* mutex) override;
-  void Send(v1::PeerFrame frame, Urgency urgency, bool may_block) override;
+  void Send(const v1::PeerFrame& frame, Urgency urgency, bool may_block) override;
   void Flush() override;
   bool Wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
             const std::function<bool()>& done, Deadline deadline) override;

@@ -6,7 +6,7 @@
 namespace kiln::peer {
 
 bool ObjectCache::AddHandle(ObjectId id, bool from_head) {
-  CachedObject& object = objects_[id];
+  CachedObject& object = *objects_.TryInsert(id).first;
   bool tell = object.handles == 0 && !from_head;
   ++object.handles;
   if (from_head || tell) ++object.head_references;
@@ -14,26 +14,28 @@ bool ObjectCache::AddHandle(ObjectId id, bool from_head) {
 }
 
 uint32_t ObjectCache::DropHandle(ObjectId id) {
-  auto found = objects_.find(id);
-  if (found == objects_.end() || --found->second.handles > 0) return 0;
-  uint32_t references = found->second.head_references;
-  objects_.erase(found);
+  CachedObject* found = objects_.Find(id);
+  if (!found || --found->handles > 0) return 0;
+  uint32_t references = found->head_references;
+  objects_.Erase(*found);
   return references;
 }
 
 CachedObject* ObjectCache::Find(ObjectId id) {
-  auto found = objects_.find(id);
-  return found == objects_.end() ? nullptr : &found->second;
+  return objects_.Find(id);
 }
 
 void ObjectCache::Tell(CachedObject& object) {
-  bool value = object.has_value();
-  std::erase_if(object.waiting, [&](const CachedObject::Waiting& waiting) {
+  if (object.waiting.empty()) return;
+  const bool value = object.has_value();
+  auto told = [&](const CachedObject::Waiting& waiting) {
     if (waiting.for_value && !value) return false;
     if (waiting.waiter->missing > 0 && --waiting.waiter->missing == 0)
       waiting.waiter->wake.notify_one();
     return true;
-  });
+  };
+  auto& list = object.waiting;
+  list.erase(std::remove_if(list.begin(), list.end(), told), list.end());
 }
 
 void ObjectCache::OnReady(ObjectId id) {
@@ -43,11 +45,17 @@ void ObjectCache::OnReady(ObjectId id) {
   }
 }
 
-void ObjectCache::OnValue(ObjectId id, std::shared_ptr<const std::string> bytes,
-                          std::optional<CachedSlice> slice) {
+void ObjectCache::OnValue(ObjectId id, value::SharedBytes bytes) {
   if (CachedObject* object = Find(id)) {
     object->sealed = true;
     object->bytes = std::move(bytes);
+    Tell(*object);
+  }
+}
+
+void ObjectCache::OnValue(ObjectId id, CachedSlice slice) {
+  if (CachedObject* object = Find(id)) {
+    object->sealed = true;
     object->slice = slice;
     Tell(*object);
   }
@@ -57,7 +65,7 @@ std::vector<ObjectId> ObjectCache::StartWaiting(std::span<const ObjectId> ids, b
                                                 Waiter* waiter) {
   std::vector<ObjectId> pending;
   for (ObjectId id : ids) {
-    CachedObject& object = objects_.at(id);
+    CachedObject& object = *objects_.Find(id);
     if (for_value ? object.has_value() : object.sealed) continue;
     if (!object.waiting.empty() && object.waiting.back().waiter == waiter) continue;  // named twice
     object.waiting.push_back({waiter, for_value});
@@ -69,16 +77,17 @@ std::vector<ObjectId> ObjectCache::StartWaiting(std::span<const ObjectId> ids, b
 void ObjectCache::StopWaiting(std::span<const ObjectId> ids, Waiter* waiter) {
   for (ObjectId id : ids) {
     if (CachedObject* object = Find(id)) {
-      std::erase_if(object->waiting,
-                    [&](const CachedObject::Waiting& waiting) { return waiting.waiter == waiter; });
+      auto& list = object->waiting;
+      auto ours = [&](const CachedObject::Waiting& waiting) { return waiting.waiter == waiter; };
+      list.erase(std::remove_if(list.begin(), list.end(), ours), list.end());
     }
   }
 }
 
 void ObjectCache::WakeAll() {
-  for (auto& [id, object] : objects_) {
+  objects_.ForEach([](CachedObject& object) {
     for (CachedObject::Waiting& waiting : object.waiting) waiting.waiter->wake.notify_one();
-  }
+  });
 }
 
 }  // namespace kiln::peer

@@ -4,16 +4,16 @@
 // Owner:  Peer.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <condition_variable>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "common/id_table.h"
 #include "common/ids.h"
+#include "common/value/value.h"
 
 namespace kiln::peer {
 
@@ -34,16 +34,17 @@ struct CachedObject {
     bool for_value;
   };
 
+  ObjectId id = 0;
   uint32_t handles = 0;          // of this process
   uint32_t head_references = 0;  // that the head counts for this session
   bool sealed = false;
   bool asked_ready = false;  // a Want without values is on its way, or answered
   bool asked_value = false;
-  std::shared_ptr<const std::string> bytes;  // an inline value
-  std::optional<CachedSlice> slice;          // or one in the store
-  std::vector<Waiting> waiting;
+  value::SharedBytes bytes;          // an inline value
+  std::optional<CachedSlice> slice;  // or one in the store
+  boost::container::small_vector<Waiting, 1> waiting;
 
-  bool has_value() const { return bytes || slice; }
+  bool has_value() const { return bytes.owner || slice; }
 };
 
 class ObjectCache {
@@ -60,8 +61,8 @@ class ObjectCache {
 
   // The object is sealed; its waiters are told. Unknown ids are ignored: released meanwhile.
   void OnReady(ObjectId id);
-  void OnValue(ObjectId id, std::shared_ptr<const std::string> bytes,
-               std::optional<CachedSlice> slice);
+  void OnValue(ObjectId id, value::SharedBytes bytes);
+  void OnValue(ObjectId id, CachedSlice slice);
 
   // Registers the waiter with each object that is not there yet. Returns: those, each once.
   std::vector<ObjectId> StartWaiting(std::span<const ObjectId> ids, bool for_value, Waiter* waiter);
@@ -72,7 +73,7 @@ class ObjectCache {
  private:
   void Tell(CachedObject& object);
 
-  std::unordered_map<ObjectId, CachedObject> objects_;  // those with at least one handle
+  IdTable<CachedObject> objects_;  // those with at least one handle
 };
 
 }  // namespace kiln::peer

@@ -125,16 +125,15 @@ void Peer::OnFrame(v1::HeadFrame& frame) {
 }
 
 void Peer::OnObject(v1::ObjectValue& value) {
-  std::shared_ptr<const std::string> bytes;
-  std::optional<CachedSlice> slice;
   if (value.has_slice()) {
-    slice = CachedSlice{value.slice().offset_bytes(), value.slice().size_bytes()};
-    if (!segment_->Contains(slice->offset_bytes, slice->size_bytes)) return transport_->Break();
-  } else {
-    bytes = std::make_shared<const std::string>(std::move(*value.mutable_value()));
+    CachedSlice slice{value.slice().offset_bytes(), value.slice().size_bytes()};
+    if (!segment_->Contains(slice.offset_bytes, slice.size_bytes)) return transport_->Break();
+    std::lock_guard lock(mutex_);
+    return objects_.OnValue(value.id(), slice);
   }
+  value::SharedBytes bytes = value::CopyBytes(value.value());
   std::lock_guard lock(mutex_);
-  objects_.OnValue(value.id(), std::move(bytes), slice);
+  objects_.OnValue(value.id(), std::move(bytes));
 }
 
 void Peer::OnEnd(const Status& reason) {

@@ -68,13 +68,16 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Ends the session.
   ~Peer() override;
 
-  // Queues a task of this class (class_id is ignored; classes that are equal are defined once).
-  // Values above the inline limit are put into the store first.
-  // Returns: ids of the results, each with one handle.
+  // Tells the head of a class of tasks (class_id is ignored; classes that are equal are defined
+  // once). Returns: what Submit names it by. Errors: ResourceExhausted (too many classes).
+  Result<uint32_t> Define(const v1::TaskClass& task_class);
+  // Queues a task of a class that has `num_returns`. Values above the inline limit are put into the
+  // store first.
+  // Returns: ids of the results, in a row from this one, each with one handle.
   // Blocks:  while there is no credit, unless `block` is false.
   // Errors:  ResourceExhausted (no credit, or the store is full), Unavailable (disconnected).
-  Result<std::vector<ObjectId>> Submit(const v1::TaskClass& task_class,
-                                       std::vector<Argument> arguments, bool block);
+  Result<ObjectId> Submit(uint32_t class_id, uint32_t num_returns,
+                          std::vector<Argument> arguments, bool block);
 
   // Stores a value. Returns: its id, with one handle.
   // Errors: ResourceExhausted (the store is full), Unavailable.
@@ -102,7 +105,7 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Errors: ResourceExhausted (the store is full).
   Status FillResult(const value::Parts& parts, v1::TaskResult* result);
   // The value of an object the head sent along with a task, alive as long as the task.
-  Result<value::SharedBytes> Borrow(v1::ObjectValue value);
+  Result<value::SharedBytes> Borrow(const v1::ObjectValue& value);
   // `more`: other results follow at once, so this one may wait for company.
   void SendFinished(v1::Finished finished, bool more);
   void SendReturned(std::span<const TaskId> tasks, bool leaving);
@@ -129,11 +132,10 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   Status Disconnected() const;
 
   ObjectId NextIds(uint32_t count) { return MakeObjectId(session_, next_id_.fetch_add(count)); }
-  Result<uint32_t> ClassIdOf(const v1::TaskClass& task_class);
   Status AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
                       std::vector<ObjectId>* temporaries);
   Status TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block);
-  ObjectId PutInline(std::string bytes, std::vector<ObjectId> contained);
+  ObjectId PutInline(value::SharedBytes bytes, const std::vector<ObjectId>& contained);
 
   // Waits until `needed` of the ids are there. Returns: false when the time is over.
   bool Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids, bool for_value,
@@ -143,7 +145,7 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   void EndBlock(TaskId task, bool done);
   bool WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
                       Deadline deadline);
-  value::SharedBytes Share(ObjectId id, const CachedObject& object);
+  value::SharedBytes Share(ObjectId id, const CachedSlice& slice);
 
   const std::string address_;
   TaskHost* const host_;

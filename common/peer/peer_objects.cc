@@ -15,7 +15,7 @@ void Peer::Retain(ObjectId id) {
   if (!tell) return;
   v1::PeerFrame frame;
   frame.mutable_retain()->add_ids(id);
-  transport_->Send(std::move(frame), Urgency::kLazy, /*may_block=*/false);
+  transport_->Send(frame, Urgency::kLazy, /*may_block=*/false);
 }
 
 // Room in the store is given back at once, for others may wait for it.
@@ -32,25 +32,25 @@ void Peer::Release(ObjectId id) {
   if (references == 0) return;
   v1::PeerFrame frame;
   for (uint32_t i = 0; i < references; ++i) frame.mutable_release()->add_ids(id);
-  transport_->Send(std::move(frame), in_store ? Urgency::kSoon : Urgency::kLazy,
+  transport_->Send(frame, in_store ? Urgency::kSoon : Urgency::kLazy,
                    /*may_block=*/false);
 }
 
 // --- put -----------------------------------------------------------------------------------------
 
-ObjectId Peer::PutInline(std::string bytes, std::vector<ObjectId> contained) {
+ObjectId Peer::PutInline(value::SharedBytes bytes, const std::vector<ObjectId>& contained) {
   v1::PeerFrame frame;
   v1::Put* put = frame.mutable_put();
   ObjectId id = NextIds(1);
   put->set_id(id);
-  put->set_value(bytes);
+  put->set_value(bytes.data, bytes.size_bytes);
   for (ObjectId inner : contained) put->add_contained(inner);
   {
     std::lock_guard lock(mutex_);
     objects_.AddHandle(id, /*from_head=*/true);
-    objects_.OnValue(id, std::make_shared<const std::string>(std::move(bytes)), std::nullopt);
+    objects_.OnValue(id, std::move(bytes));
   }
-  transport_->Send(std::move(frame), Urgency::kSoon);
+  transport_->Send(frame, Urgency::kSoon);
   return id;
 }
 
@@ -60,6 +60,13 @@ Result<ObjectId> Peer::Put(const value::Parts& parts) {
     return Seal(*room, parts.contained);
   }
   size_t size_bytes = parts.SizeBytes();
+  if (size_bytes <= welcome_.inline_limit_bytes()) {
+    {
+      std::lock_guard lock(mutex_);
+      if (ended_) return Disconnected();
+    }
+    return PutInline(parts.ToBytes(), parts.contained);
+  }
   Result<std::shared_ptr<Room>> room = Create(size_bytes);
   if (!room.ok()) return room.status();
   parts.WriteTo((*room)->data());
@@ -78,7 +85,7 @@ Result<std::shared_ptr<Room>> Peer::Create(size_t size_bytes) {
     if (ended_) return Disconnected();
     creating_.emplace(id, &answer);
   }
-  transport_->Send(std::move(frame), Urgency::kNow);
+  transport_->Send(frame, Urgency::kNow);
   {
     std::unique_lock lock(mutex_);
     transport_->Wait(
@@ -104,7 +111,7 @@ Result<ObjectId> Peer::Seal(Room& room, std::vector<ObjectId> contained) {
     std::lock_guard lock(mutex_);
     if (ended_) return Disconnected();
   }
-  if (!room.in_store()) return PutInline(room.bytes(), std::move(contained));
+  if (!room.in_store()) return PutInline(value::CopyBytes(room.bytes()), contained);
   room.Close();
   v1::PeerFrame frame;
   frame.mutable_seal()->set_id(room.id());
@@ -112,52 +119,46 @@ Result<ObjectId> Peer::Seal(Room& room, std::vector<ObjectId> contained) {
   {
     std::lock_guard lock(mutex_);
     objects_.AddHandle(room.id(), /*from_head=*/true);
-    objects_.OnValue(room.id(), nullptr, room.slice());
+    objects_.OnValue(room.id(), room.slice());
   }
-  transport_->Send(std::move(frame), Urgency::kSoon);
+  transport_->Send(frame, Urgency::kSoon);
   return room.id();
 }
 
 void Peer::Abort(ObjectId id) {
   v1::PeerFrame frame;
   frame.mutable_abort()->set_id(id);
-  transport_->Send(std::move(frame), Urgency::kLazy, /*may_block=*/false);
+  transport_->Send(frame, Urgency::kLazy, /*may_block=*/false);
 }
 
 // --- get and wait --------------------------------------------------------------------------------
 
-value::SharedBytes Peer::Share(ObjectId id, const CachedObject& object) {
-  if (object.bytes) {
-    return {object.bytes, reinterpret_cast<const std::byte*>(object.bytes->data()),
-            object.bytes->size()};
-  }
-  // A handle of its own keeps the pages while anybody looks at them.
+// A handle of its own keeps the pages while anybody looks at them.
+value::SharedBytes Peer::Share(ObjectId id, const CachedSlice& slice) {
   Retain(id);
-  const std::byte* data = segment_->data() + object.slice->offset_bytes;
+  const std::byte* data = segment_->data() + slice.offset_bytes;
   std::shared_ptr<const void> pin(
       data, [self = shared_from_this(), id](const void*) { self->Release(id); });
-  return {std::move(pin), data, object.slice->size_bytes};
+  return {std::move(pin), data, slice.size_bytes};
 }
 
 Result<std::vector<value::SharedBytes>> Peer::Get(std::span<const ObjectId> ids,
                                                   Deadline deadline) {
-  std::vector<CachedObject> found;
+  std::vector<value::SharedBytes> values;
+  values.reserve(ids.size());
+  std::vector<std::pair<size_t, CachedSlice>> slices;
   {
     std::unique_lock lock(mutex_);
     bool done = Await(lock, ids, /*for_value=*/true, ids.size(), deadline);
     if (!done && ended_) return Disconnected();
     if (!done) return Status(Code::kDeadlineExceeded, "not all objects were there in time");
-    found.reserve(ids.size());
     for (ObjectId id : ids) {
       const CachedObject* object = objects_.Find(id);
-      found.emplace_back();
-      found.back().bytes = object->bytes;
-      found.back().slice = object->slice;
+      if (object->slice) slices.emplace_back(values.size(), *object->slice);
+      values.push_back(object->bytes);
     }
   }
-  std::vector<value::SharedBytes> values;
-  values.reserve(ids.size());
-  for (size_t i = 0; i < ids.size(); ++i) values.push_back(Share(ids[i], found[i]));
+  for (const auto& [at, slice] : slices) values[at] = Share(ids[at], slice);
   return values;
 }
 
@@ -204,7 +205,7 @@ void Peer::EndBlock(TaskId task, bool done) {
   if (done || ended_) return;
   v1::PeerFrame frame;
   frame.mutable_unblock()->set_blocked_task_id(task);
-  transport_->Send(std::move(frame), Urgency::kSoon, /*may_block=*/false);
+  transport_->Send(frame, Urgency::kSoon, /*may_block=*/false);
 }
 
 // Outside of a task only what was not asked for yet is wanted: each object is told once. A task
@@ -227,7 +228,7 @@ void Peer::SendWant(std::unique_lock<std::mutex>& lock, const std::vector<Object
     if (std::vector<TaskId> queue = host_->BeginBlock(); !queue.empty()) SendReturned(queue, false);
   }
   if (want->ids_size() > 0) {
-    transport_->Send(std::move(frame), Urgency::kNow);
+    transport_->Send(frame, Urgency::kNow);
   } else {
     transport_->Flush();
   }

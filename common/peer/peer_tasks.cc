@@ -5,8 +5,14 @@
 #include "common/peer/peer.h"
 
 namespace kiln::peer {
+namespace {
 
-Result<uint32_t> Peer::ClassIdOf(const v1::TaskClass& task_class) {
+// A thread keeps the memory of this many arguments from one submit to the next.
+constexpr int kArgsKept = 64;
+
+}  // namespace
+
+Result<uint32_t> Peer::Define(const v1::TaskClass& task_class) {
   std::string key = task_class.SerializeAsString();
   std::lock_guard lock(mutex_);
   auto [known, inserted] = class_ids_.emplace(key, static_cast<uint32_t>(class_ids_.size() + 1));
@@ -21,7 +27,7 @@ Result<uint32_t> Peer::ClassIdOf(const v1::TaskClass& task_class) {
   *frame.mutable_task_class() = task_class;
   frame.mutable_task_class()->set_class_id(known->second);
   // Under the lock: no submit of this class may overtake its definition.
-  transport_->Send(std::move(frame), Urgency::kSoon, /*may_block=*/false);
+  transport_->Send(frame, Urgency::kSoon, /*may_block=*/false);
   return known->second;
 }
 
@@ -29,14 +35,18 @@ Result<uint32_t> Peer::ClassIdOf(const v1::TaskClass& task_class) {
 // are released once the submit is queued, which pins them.
 Status Peer::AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
                           std::vector<ObjectId>* temporaries) {
-  v1::ArgList list;
+  // Kept with its memory: a submit shall not allocate what the last one has freed.
+  thread_local v1::ArgList list;
+  list.Clear();
   for (Argument& argument : arguments) {
     v1::Arg* arg = list.add_args();
     ObjectId ref = argument.ref;
     if (argument.parts) {
       const value::Parts& parts = *argument.parts;
-      if (parts.SizeBytes() <= welcome_.inline_limit_bytes()) {
-        arg->set_value(parts.ToString());
+      const size_t size_bytes = parts.SizeBytes();
+      if (size_bytes <= welcome_.inline_limit_bytes()) {
+        arg->mutable_value()->resize(size_bytes);
+        parts.WriteTo(reinterpret_cast<std::byte*>(arg->mutable_value()->data()));
         for (ObjectId id : parts.contained) submit->add_nested_refs(id);
         continue;
       }
@@ -48,7 +58,8 @@ Status Peer::AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
     arg->set_ref_index(static_cast<uint32_t>(submit->refs_size()));
     submit->add_refs(ref);
   }
-  submit->set_args(list.SerializeAsString());
+  list.SerializeToString(submit->mutable_args());
+  if (list.args_size() > kArgsKept) v1::ArgList().Swap(&list);
   return Status();
 }
 
@@ -72,40 +83,37 @@ Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool b
   return Status();
 }
 
-Result<std::vector<ObjectId>> Peer::Submit(const v1::TaskClass& task_class,
-                                           std::vector<Argument> arguments, bool block) {
-  Result<uint32_t> class_id = ClassIdOf(task_class);
-  if (!class_id.ok()) return class_id.status();
-  v1::PeerFrame frame;
+Result<ObjectId> Peer::Submit(uint32_t class_id, uint32_t num_returns,
+                              std::vector<Argument> arguments, bool block) {
+  thread_local v1::PeerFrame frame;  // as above
   v1::Submit* submit = frame.mutable_submit();
+  submit->Clear();
   std::vector<ObjectId> temporaries;
   Status status = AddArguments(std::move(arguments), submit, &temporaries);
-  std::vector<ObjectId> results;
+  const ObjectId first = NextIds(num_returns);
   if (status.ok()) {
-    uint32_t count = task_class.num_returns();
-    submit->set_task_id(NextIds(count));
-    submit->set_class_id(*class_id);
+    submit->set_task_id(first);
+    submit->set_class_id(class_id);
     if (host_) submit->set_parent_task_id(host_->TaskOfThisThread());
     std::unique_lock lock(mutex_);
     status = TakeCredit(lock, submit->args().size(), block);
     if (status.ok()) {
-      for (uint32_t i = 0; i < count; ++i) {
-        results.push_back(submit->task_id() + i);
-        objects_.AddHandle(results.back(), /*from_head=*/true);
+      for (uint32_t i = 0; i < num_returns; ++i) {
+        objects_.AddHandle(first + i, /*from_head=*/true);
       }
     }
   }
-  if (status.ok()) transport_->Send(std::move(frame), Urgency::kSoon);
+  if (status.ok()) transport_->Send(frame, Urgency::kSoon);
   for (ObjectId id : temporaries) Release(id);
   if (!status.ok()) return status;
-  return results;
+  return first;
 }
 
 Status Peer::Cancel(ObjectId id, bool force) {
   v1::PeerFrame frame;
   frame.mutable_cancel()->set_id(id);
   frame.mutable_cancel()->set_force(force);
-  transport_->Send(std::move(frame), Urgency::kNow);
+  transport_->Send(frame, Urgency::kNow);
   std::lock_guard lock(mutex_);
   return ended_ ? Disconnected() : Status();
 }
@@ -135,34 +143,29 @@ Status Peer::FillResult(const value::Parts& parts, v1::TaskResult* result) {
   return Status();
 }
 
-Result<value::SharedBytes> Peer::Borrow(v1::ObjectValue value) {
+Result<value::SharedBytes> Peer::Borrow(const v1::ObjectValue& value) {
   if (!value.has_slice()) {
-    auto bytes = std::make_shared<const std::string>(std::move(*value.mutable_value()));
-    const std::byte* data = reinterpret_cast<const std::byte*>(bytes->data());
-    size_t size_bytes = bytes->size();
-    return value::SharedBytes{std::move(bytes), data, size_bytes};
+    return value::CopyBytes(value.value());
   }
   const v1::Slice& slice = value.slice();
   if (!segment_->Contains(slice.offset_bytes(), slice.size_bytes())) {
     return Status(Code::kDataLoss, "the head sent an argument that lies outside the store");
   }
   // A handle of its own: the function may keep the array longer than its task lives.
-  CachedObject object;
-  object.slice = CachedSlice{slice.offset_bytes(), slice.size_bytes()};
-  return Share(value.id(), object);
+  return Share(value.id(), {slice.offset_bytes(), slice.size_bytes()});
 }
 
 void Peer::SendFinished(v1::Finished finished, bool more) {
   v1::PeerFrame frame;
   *frame.mutable_finished() = std::move(finished);
-  transport_->Send(std::move(frame), more ? Urgency::kSoon : Urgency::kNow);
+  transport_->Send(frame, more ? Urgency::kSoon : Urgency::kNow);
 }
 
 void Peer::SendReturned(std::span<const TaskId> tasks, bool leaving) {
   v1::PeerFrame frame;
   for (TaskId task : tasks) frame.mutable_returned()->add_task_ids(task);
   frame.mutable_returned()->set_leaving(leaving);
-  transport_->Send(std::move(frame), Urgency::kNow, /*may_block=*/false);
+  transport_->Send(frame, Urgency::kNow, /*may_block=*/false);
 }
 
 }  // namespace kiln::peer

@@ -74,7 +74,7 @@ void RingTransport::Break() {
 
 // --- out -----------------------------------------------------------------------------------------
 
-void RingTransport::Send(v1::PeerFrame frame, Urgency urgency, bool) {
+void RingTransport::Send(const v1::PeerFrame& frame, Urgency urgency, bool) {
   const size_t size_bytes = frame.ByteSizeLong();
   std::lock_guard lock(send_mutex_);
   WriteFrame(frame, size_bytes);
@@ -143,7 +143,7 @@ void RingTransport::RingHead() {
 Result<v1::Welcome> RingTransport::Greet(const v1::Hello& hello) {
   v1::PeerFrame frame;
   *frame.mutable_hello() = hello;
-  Send(std::move(frame), Urgency::kNow, true);
+  Send(frame, Urgency::kNow, true);
   const Time deadline = Clock::now() + limits::kHelloTimeout;
   v1::HeadFrame answer;
   while (true) {

@@ -34,7 +34,7 @@ class RingTransport : public Transport {
 
   Result<v1::Welcome> Greet(const v1::Hello& hello) override;
   void Start(Receiver* receiver, std::mutex* mutex) override;
-  void Send(v1::PeerFrame frame, Urgency urgency, bool may_block) override;
+  void Send(const v1::PeerFrame& frame, Urgency urgency, bool may_block) override;
   void Flush() override {}  // nothing is ever held back
   bool Wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
             const std::function<bool()>& done, Deadline deadline) override;

@@ -58,7 +58,7 @@ class Transport {
   virtual void Start(Receiver* receiver, std::mutex* mutex) = 0;
 
   // Blocks: while the head does not read and too much is queued, unless `may_block` is false.
-  virtual void Send(v1::PeerFrame frame, Urgency urgency, bool may_block = true) = 0;
+  virtual void Send(const v1::PeerFrame& frame, Urgency urgency, bool may_block = true) = 0;
   // Sends all that was queued.
   virtual void Flush() = 0;
 

@@ -73,6 +73,31 @@ std::string Parts::ToString() const {
   return bytes;
 }
 
+SharedBytes Parts::ToBytes() const {
+  std::byte* room;
+  SharedBytes bytes = MakeBytes(SizeBytes(), &room);
+  WriteTo(room);
+  return bytes;
+}
+
+SharedBytes MakeBytes(size_t size_bytes, std::byte** room) {
+  struct alignas(16) Unit {
+    std::byte bytes[16];
+  };
+  // One allocation for the bytes and their count of owners.
+  auto units = std::make_shared_for_overwrite<Unit[]>(size_bytes / sizeof(Unit) + 1);
+  *room = units[0].bytes;
+  const std::byte* data = *room;
+  return {std::move(units), data, size_bytes};
+}
+
+SharedBytes CopyBytes(std::string_view bytes) {
+  std::byte* room;
+  SharedBytes copy = MakeBytes(bytes.size(), &room);
+  if (!bytes.empty()) std::memcpy(room, bytes.data(), bytes.size());
+  return copy;
+}
+
 size_t FirstBufferOffset(size_t body_bytes) {
   return AlignUp(EndOfBody(body_bytes, 1));
 }

@@ -66,6 +66,11 @@ struct SharedBytes {
   std::string_view view() const { return {reinterpret_cast<const char*>(data), size_bytes}; }
 };
 
+// Private memory for an encoded value, aligned to 16 bytes as malloc's. Returns: the bytes, to be
+// written through `room` before anybody reads them.
+SharedBytes MakeBytes(size_t size_bytes, std::byte** room);
+SharedBytes CopyBytes(std::string_view bytes);
+
 // Writable room for one encoded value: in the store when it is large, in private memory otherwise.
 // Dropped unsealed, the room is given back. Implemented by peer::Room.
 class Room {
@@ -93,6 +98,7 @@ struct Parts {
   // Requires: `out` has SizeBytes() bytes. Buffers that already lie in their place are not copied.
   void WriteTo(std::byte* out) const;
   std::string ToString() const;
+  SharedBytes ToBytes() const;
 };
 
 // Where a buffer of `size_bytes` lies in a value with this body and no other buffer.

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/ids.h"
-#include "daemon/core/id_table.h"
+#include "common/id_table.h"
 #include "daemon/core/task.h"
 #include "daemon/core/task_record.h"
 #include "daemon/core/value.h"

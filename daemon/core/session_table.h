@@ -9,7 +9,7 @@
 
 #include "common/ids.h"
 #include "daemon/core/core.h"
-#include "daemon/core/id_table.h"
+#include "common/id_table.h"
 #include "daemon/core/task_record.h"
 
 namespace kiln::core {

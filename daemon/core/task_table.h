@@ -8,7 +8,7 @@
 #include <deque>
 #include <string>
 
-#include "daemon/core/id_table.h"
+#include "common/id_table.h"
 #include "daemon/core/task_record.h"
 
 namespace kiln::core {

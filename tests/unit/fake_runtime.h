@@ -84,9 +84,9 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     }
   }
 
-  std::vector<detail::Id> Submit(std::string_view library, std::string_view function,
-                                 const TaskOptions& options,
-                                 std::vector<detail::Argument> arguments) override {
+  detail::Id Submit(std::string_view library, std::string_view function,
+                    const TaskOptions& options,
+                    std::vector<detail::Argument> arguments) override {
     Held task{std::string(library), std::string(function), options.name, {}, {}};
     {
       std::lock_guard lock(mutex_);
@@ -97,13 +97,13 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
       }
     }
     for (detail::Argument& argument : arguments) task.arguments.push_back(Keep(argument));
-    std::vector<detail::Id> ids = task.results;
+    const detail::Id first = task.results.front();
     if (hold_tasks) {
       held_.push_back(std::move(task));
     } else {
       Run(std::move(task));
     }
-    return ids;
+    return first;
   }
 
   detail::Id Put(const value::Parts& parts) override {

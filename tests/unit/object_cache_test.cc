@@ -6,10 +6,6 @@
 namespace kiln::peer {
 namespace {
 
-std::shared_ptr<const std::string> Bytes(const char* text) {
-  return std::make_shared<const std::string>(text);
-}
-
 TEST_CASE("the head hears of the first handle and of the last, not of those between") {
   ObjectCache cache;
   CHECK(cache.AddHandle(7, /*from_head=*/false));
@@ -39,7 +35,7 @@ TEST_CASE("a waiter for values is not content with readiness") {
   cache.OnReady(1);
   CHECK(readiness.missing == 0);
   CHECK(values.missing == 1);
-  cache.OnValue(1, Bytes("x"), std::nullopt);
+  cache.OnValue(1, value::CopyBytes("x"));
   CHECK(values.missing == 0);
   CHECK(cache.StartWaiting(ids, true, &values).empty());
 }
@@ -67,7 +63,7 @@ TEST_CASE(
     "answers for objects released meanwhile, and waiters that gave up, are nobody's concern") {
   ObjectCache cache;
   cache.OnReady(5);
-  cache.OnValue(5, Bytes("x"), std::nullopt);
+  cache.OnValue(5, value::CopyBytes("x"));
   CHECK(cache.size() == 0);
   cache.AddHandle(6, true);
   std::vector<ObjectId> ids = {6};

@@ -135,7 +135,7 @@ class Submitter {
   // As Session::Submit.
   template <typename R, typename... P, typename... A>
   auto Submit(R (*function)(P...), A&&... arguments) const {
-    return MakeRef<detail::ResultOf<R>>(Queue(function, 1, "", arguments...)[0]);
+    return MakeRef<detail::ResultOf<R>>(Queue(function, 1, "", arguments...));
   }
 
   // For functions that return std::vector<T>: each element becomes an object of its own.
@@ -164,7 +164,7 @@ class Submitter {
 
  private:
   template <typename R, typename... P, typename... A>
-  std::vector<detail::Id> Queue(R (*function)(P...), uint32_t num_returns, std::string_view suffix,
+  detail::Id Queue(R (*function)(P...), uint32_t num_returns, std::string_view suffix,
                                 const A&... arguments) const;
   template <typename T>
   Ref<T> MakeRef(detail::Id id) const {

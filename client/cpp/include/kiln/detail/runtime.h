@@ -36,11 +36,12 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  // Queues a task; each returned id carries one reference for the caller.
+  // Queues a task. Returns: the id of its first result, the others follow in a row; each carries
+  // one reference for the caller.
   // Blocks: while the head grants no credit, unless options.block is false.
   // Throws: ResourceExhaustedError, DisconnectedError.
-  virtual std::vector<Id> Submit(std::string_view library, std::string_view function,
-                                 const TaskOptions& options, std::vector<Argument> arguments) = 0;
+  virtual Id Submit(std::string_view library, std::string_view function, const TaskOptions& options,
+                    std::vector<Argument> arguments) = 0;
 
   // Stores a value; one with a room is sealed in place, and read-only from now on. The returned id
   // carries one reference for the caller. Throws: ObjectStoreFullError.

@@ -68,7 +68,7 @@ struct IsTuple<std::pair<A, B>> : std::true_type {};
 }  // namespace detail
 
 template <typename R, typename... P, typename... A>
-std::vector<detail::Id> Submitter::Queue(R (*function)(P...), uint32_t num_returns,
+detail::Id Submitter::Queue(R (*function)(P...), uint32_t num_returns,
                                          std::string_view suffix, const A&... arguments) const {
   static_assert(sizeof...(A) == sizeof...(P),
                 "kiln: wrong number of arguments for this task function");
@@ -98,9 +98,9 @@ auto Submitter::SubmitMany(R (*function)(P...), A&&... arguments) const {
   }
   std::vector<Ref<Element>> refs;
   refs.reserve(options_.num_returns);
-  for (detail::Id id : Queue(function, options_.num_returns, detail::kEachSuffix, arguments...)) {
-    refs.push_back(MakeRef<Element>(id));
-  }
+  const detail::Id first =
+      Queue(function, options_.num_returns, detail::kEachSuffix, arguments...);
+  for (uint32_t i = 0; i < options_.num_returns; ++i) refs.push_back(MakeRef<Element>(first + i));
   return refs;
 }
 
@@ -110,10 +110,10 @@ auto Submitter::SubmitTuple(R (*function)(P...), A&&... arguments) const {
   static_assert(detail::IsTuple<Result>::value,
                 "kiln: SubmitTuple needs a function that returns a tuple or a pair");
   constexpr size_t kSize = std::tuple_size_v<Result>;
-  std::vector<detail::Id> ids = Queue(function, kSize, detail::kEachSuffix, arguments...);
+  const detail::Id first = Queue(function, kSize, detail::kEachSuffix, arguments...);
   return [&]<size_t... I>(std::index_sequence<I...>) {
     return std::tuple<Ref<std::tuple_element_t<I, Result>>...>{
-        MakeRef<std::tuple_element_t<I, Result>>(ids[I])...};
+        MakeRef<std::tuple_element_t<I, Result>>(first + I)...};
   }
   (std::make_index_sequence<kSize>());
 }

@@ -5,7 +5,7 @@
 // neighbours share cache lines. A table of a million hashes 16,000 pages, so growing it takes a
 // tenth of a millisecond. A chunk or page that is empty is given back, whatever else is there.
 //
-// Thread: head loop only.
+// Thread: one at a time.
 #pragma once
 
 #include <bit>
@@ -18,7 +18,7 @@
 
 #include "common/check.h"
 
-namespace kiln::core {
+namespace kiln {
 
 // Record: default constructible, with a member `uint64_t id`.
 template <typename Record>
@@ -134,8 +134,7 @@ class IdTable {
     std::unique_ptr<Page> page;  // null: an empty place
   };
 
-  // --- cells: chunk index and place in it, counted from 1 together
-  // --------------------------------
+  // --- cells: chunk index and place in it, counted from 1 together -------------------------------
   static uint32_t CellOf(uint32_t number) { return (number - 1) % kChunkRecords; }
   Record& At(uint32_t number) const {
     return *std::launder(
@@ -205,8 +204,7 @@ class IdTable {
     free_places_ = decltype(free_places_)();
   }
 
-  // --- pages: an open-addressed table, at most half full
-  // ------------------------------------------
+  // --- pages: an open-addressed table, at most half full -----------------------------------------
   size_t Home(uint64_t key) const {
     return static_cast<size_t>((key * 0x9E3779B97F4A7C15u) >> shift_);  // 2^64 / golden ratio
   }
@@ -277,4 +275,4 @@ class IdTable {
   mutable Page* last_page_ = nullptr;
 };
 
-}  // namespace kiln::core
+}  // namespace kiln
