@@ -92,7 +92,6 @@ void Executor::OnCancelTask(TaskId task) {
   }
 }
 
-
 // --- the task thread -----------------------------------------------------------------------------
 
 TaskId Executor::TaskOfThisThread() {

@@ -146,8 +146,8 @@ class PeerRuntime : public detail::Runtime {
     for (detail::Argument& argument : arguments) {
       converted.push_back({argument.ref, std::move(argument.parts)});
     }
-    Result<ObjectId> first = peer_->Submit(ClassOf(library, function, options),
-                                           options.num_returns, std::move(converted), options.block);
+    Result<ObjectId> first = peer_->Submit(ClassOf(library, function, options), options.num_returns,
+                                           std::move(converted), options.block);
     if (!first.ok()) Throw(first.status());
     return *first;
   }

@@ -36,9 +36,9 @@ class GrpcTransport : public Transport {
   const bool spins_;
   Receiver* receiver_ = nullptr;
   std::mutex* mutex_ = nullptr;
-  v1::HeadBatch first_batch_;      // with the welcome; the reading thread's once it runs
-  std::optional<Outbox> outbox_;   // once started
-  shm::Spin spin_;                 // of the one that set spinning_; under mutex_, as all below
+  v1::HeadBatch first_batch_;     // with the welcome; the reading thread's once it runs
+  std::optional<Outbox> outbox_;  // once started
+  shm::Spin spin_;                // of the one that set spinning_; under mutex_, as all below
   bool spinning_ = false;
   bool ended_ = false;
   std::condition_variable end_;

@@ -28,8 +28,8 @@ Result<std::unique_ptr<Transport>> OpenTransport(const Endpoint& endpoint, bool 
   const char* asked = std::getenv("KILN_TRANSPORT");
   const std::string name = asked ? asked : "";
   if (name != "" && name != "grpc" && name != "shm") {
-    return Status(Code::kInvalidArgument, "KILN_TRANSPORT is \"" + name +
-                                              "\"; it must be grpc or shm, or not set");
+    return Status(Code::kInvalidArgument,
+                  "KILN_TRANSPORT is \"" + name + "\"; it must be grpc or shm, or not set");
   }
   if (name != "grpc") {
     Result<std::unique_ptr<RingTransport>> rings = ConnectRings(endpoint, worker);

@@ -50,10 +50,10 @@ Result<int> Peer::FetchStoreFd() const {
   Result<int> socket = shm::ConnectUnix(welcome_.store_socket());
   if (!socket.ok()) return socket.status();
   uint64_t cookie = welcome_.store_cookie(), size_bytes = 0;
-  Result<std::vector<int>> fds = send(*socket, &cookie, sizeof cookie, MSG_NOSIGNAL) ==
-                                         sizeof cookie
-                                     ? shm::ReceiveFds(*socket, &size_bytes, 1)
-                                     : Status(Code::kUnavailable, "the head's store socket closed");
+  Result<std::vector<int>> fds =
+      send(*socket, &cookie, sizeof cookie, MSG_NOSIGNAL) == sizeof cookie
+          ? shm::ReceiveFds(*socket, &size_bytes, 1)
+          : Status(Code::kUnavailable, "the head's store socket closed");
   close(*socket);
   if (!fds.ok()) return fds.status();
   return fds->front();
@@ -165,7 +165,8 @@ bool Peer::AwaitTask() {
   Waiter waiter;
   std::unique_lock lock(mutex_);
   task_waiter_ = &waiter;
-  transport_->Wait(lock, waiter.wake, [&] { return ended_ || host_->HasTask(); }, std::nullopt);
+  transport_->Wait(
+      lock, waiter.wake, [&] { return ended_ || host_->HasTask(); }, std::nullopt);
   task_waiter_ = nullptr;
   return !ended_;
 }

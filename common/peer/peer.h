@@ -76,8 +76,8 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Returns: ids of the results, in a row from this one, each with one handle.
   // Blocks:  while there is no credit, unless `block` is false.
   // Errors:  ResourceExhausted (no credit, or the store is full), Unavailable (disconnected).
-  Result<ObjectId> Submit(uint32_t class_id, uint32_t num_returns,
-                          std::vector<Argument> arguments, bool block);
+  Result<ObjectId> Submit(uint32_t class_id, uint32_t num_returns, std::vector<Argument> arguments,
+                          bool block);
 
   // Stores a value. Returns: its id, with one handle.
   // Errors: ResourceExhausted (the store is full), Unavailable.
@@ -144,7 +144,7 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
                 bool for_value, TaskId task, size_t needed);
   void EndBlock(TaskId task, bool done);
   bool WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
-                      Deadline deadline);
+                     Deadline deadline);
   value::SharedBytes Share(ObjectId id, const CachedSlice& slice);
 
   const std::string address_;

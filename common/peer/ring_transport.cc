@@ -19,8 +19,8 @@ namespace {
 using shm::Bell;
 using Outcome = shm::RingReader::Outcome;
 
-// How long to sleep for room in a full ring, once yielding did not help: the head takes about 100 us
-// for what a ring holds.
+// How long to sleep for room in a full ring, once yielding did not help: the head takes about 100
+// us for what a ring holds.
 constexpr microseconds kRoomPause{100};
 // Bytes that may lie unseen in the ring of a sleeping head before it is woken for them.
 constexpr uint64_t kMostQuietBytes = shm::kRingBytes / 4;

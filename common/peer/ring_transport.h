@@ -1,10 +1,10 @@
 // Rings in shared memory as a transport: no thread between the head's frame and the one who waits.
 //
-// At most one thread leads: it reads the ring, first yielding, then parked on the bell, and delivers
-// frames for everybody. Others that wait follow: they sleep until told, and the next one takes over
-// when the leader has what it wanted. When nobody waits, a listening thread reads what the head
-// sends a byte for; a worker's task thread comes back by itself, so there only urgent frames make it
-// look.
+// At most one thread leads: it reads the ring, first yielding, then parked on the bell, and
+// delivers frames for everybody. Others that wait follow: they sleep until told, and the next one
+// takes over when the leader has what it wanted. When nobody waits, a listening thread reads what
+// the head sends a byte for; a worker's task thread comes back by itself, so there only urgent
+// frames make it look.
 //
 // Thread: any.
 // See:    docs/wire.md, "Rings"; D21 and D22 in docs/decisions.md.

@@ -18,7 +18,8 @@ namespace kiln::shm {
 class Spin {
  public:
   // Covers the time a caller thinks between two calls (100 us), not more: beyond it the wake-up is
-  // small beside the pause. KILN_SPIN in the environment is another number of microseconds, 0: never.
+  // small beside the pause. KILN_SPIN in the environment is another number of microseconds, 0:
+  // never.
   static constexpr Duration kDefault = microseconds(200);
   // What the scheduler takes to give a busy core back; an idle core's yield takes 0.4 us. A
   // threshold of 0.1 ms takes other processes' short work for contention.

@@ -1,11 +1,12 @@
 // A byte ring in shared memory: one process writes records, another one reads them.
 //
-// The two positions are counts of bytes since the beginning; `tail` belongs to the writer, `head` to
-// the reader. A record becomes readable by one release store of `tail`: a writer killed before it
-// leaves nothing, after it a whole record. No lock, nobody waits here.
+// The two positions are counts of bytes since the beginning; `tail` belongs to the writer, `head`
+// to the reader. A record becomes readable by one release store of `tail`: a writer killed before
+// it leaves nothing, after it a whole record. No lock, nobody waits here.
 //
 // What the other side wrote is not trusted. The reader copies a record before it is looked at and
-// checks every length; the writer checks the reader's position. A side that lies breaks its own ring.
+// checks every length; the writer checks the reader's position. A side that lies breaks its own
+// ring.
 //
 // Thread: one writer, one reader.
 // See:    docs/wire.md, "Rings", for the layout byte by byte.
@@ -83,8 +84,8 @@ class RingReader {
     kEmpty,   // nothing more is there
     kBroken,  // the writer lies; nothing is read from now on
   };
-  // Reads the next frame into `frame`, put together from its parts. What was read must be given back
-  // with Release sooner or later.
+  // Reads the next frame into `frame`, put together from its parts. What was read must be given
+  // back with Release sooner or later.
   Outcome Read(std::string* frame, size_t max_frame_bytes);
   // Lets the writer use the room of what was read.
   void Release();

@@ -3,9 +3,9 @@
 // A memory file, made by the head and sealed against resizing, its pages taken at once: no access
 // can fail later. Both sides map all of it.
 //
-// A bell is a word that says how its owner is to be told of a frame; whoever rings sets it to kAwake
-// first, so that one ring is enough. It is a hint: both sides write it, and one who lies about it
-// only delays its own session.
+// A bell is a word that says how its owner is to be told of a frame; whoever rings sets it to
+// kAwake first, so that one ring is enough. It is a hint: both sides write it, and one who lies
+// about it only delays its own session.
 //
 // Thread: as RingWriter and RingReader; the bells any.
 // See:    docs/wire.md, "Rings"

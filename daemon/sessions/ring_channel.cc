@@ -1,6 +1,5 @@
 #include "daemon/sessions/ring_channel.h"
 
-#include <google/protobuf/arena.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,9 +15,10 @@ namespace kiln::sessions {
 
 using shm::Bell;
 
-RingChannel::RingChannel(EventLoop* loop, SessionTable* sessions, int socket_fd, pid_t pid,
-                         std::unique_ptr<shm::Rings> rings)
+RingChannel::RingChannel(EventLoop* loop, SessionTable* sessions, google::protobuf::Arena* arena,
+                         int socket_fd, pid_t pid, std::unique_ptr<shm::Rings> rings)
     : loop_(loop),
+      arena_(arena),
       socket_fd_(socket_fd),
       pid_fd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))),
       rings_(std::move(rings)),
@@ -51,7 +51,6 @@ bool RingChannel::Poll() {
 
 bool RingChannel::ReadFrames() {
   session_->BeginBatch();
-  google::protobuf::Arena arena;
   for (size_t i = 0; i < limits::kBatchFrames && !closed_; ++i) {
     shm::RingReader::Outcome outcome = reader_.Read(&incoming_, limits::kMaxMessageBytes);
     if (outcome == shm::RingReader::Outcome::kEmpty) break;
@@ -59,13 +58,14 @@ bool RingChannel::ReadFrames() {
       session_->Refuse(Status(Code::kInvalidArgument, "broken ring: its lengths make no sense"));
       break;
     }
-    auto* frame = google::protobuf::Arena::CreateMessage<v1::PeerFrame>(&arena);
+    auto* frame = google::protobuf::Arena::CreateMessage<v1::PeerFrame>(arena_);
     if (!frame->ParseFromString(incoming_)) {
       session_->Refuse(Status(Code::kInvalidArgument, "broken frame: it is no PeerFrame"));
       break;
     }
     session_->OnFrame(*frame);
   }
+  arena_->Reset();
   reader_.Release();
   return true;
 }

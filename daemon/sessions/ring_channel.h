@@ -4,12 +4,15 @@
 // the kernel: a byte on it means "look", its end is the end of the session. What a dying peer has
 // published is carried out first.
 //
-// Nothing the peer writes is believed: a broken ring or frame ends this session and touches no other.
+// Nothing the peer writes is believed: a broken ring or frame ends this session and touches no
+// other.
 //
 // Thread: head loop only.
 // Owner:  RingServer.
 // See:    docs/wire.md, "Rings"
 #pragma once
+
+#include <google/protobuf/arena.h>
 
 #include <deque>
 #include <memory>
@@ -26,9 +29,10 @@ class SessionTable;
 
 class RingChannel : public Channel {
  public:
-  // Takes over `socket_fd`, which has passed the rings to the peer `pid`.
-  RingChannel(EventLoop* loop, SessionTable* sessions, int socket_fd, pid_t pid,
-              std::unique_ptr<shm::Rings> rings);
+  // Takes over `socket_fd`, which has passed the rings to the peer `pid`. `arena`: where frames are
+  // decoded; emptied after each batch.
+  RingChannel(EventLoop* loop, SessionTable* sessions, google::protobuf::Arena* arena,
+              int socket_fd, pid_t pid, std::unique_ptr<shm::Rings> rings);
   ~RingChannel() override;
 
   // Carries out frames that are there, a bounded number, and sends what the peer has made room for.
@@ -60,6 +64,7 @@ class RingChannel : public Channel {
   void SendByte();
 
   EventLoop* const loop_;
+  google::protobuf::Arena* const arena_;
   const int socket_fd_;
   const int pid_fd_;  // -1 where the kernel has none; a fork of the peer keeps its socket open
   const std::unique_ptr<shm::Rings> rings_;

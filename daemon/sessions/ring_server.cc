@@ -22,15 +22,19 @@ constexpr Duration kAcceptPause = milliseconds(100);
 }  // namespace
 
 Result<std::unique_ptr<RingServer>> RingServer::Open(EventLoop* loop, SessionTable* sessions,
-                                                     int store_fd,
-                                                     const std::string& socket_path) {
+                                                     int store_fd, const std::string& socket_path) {
   Result<int> socket = shm::ListenUnix(socket_path);
   if (!socket.ok()) return socket.status();
   return std::unique_ptr<RingServer>(new RingServer(loop, sessions, store_fd, *socket));
 }
 
 RingServer::RingServer(EventLoop* loop, SessionTable* sessions, int store_fd, int socket_fd)
-    : loop_(loop), sessions_(sessions), store_fd_(store_fd), socket_fd_(socket_fd) {
+    : loop_(loop),
+      sessions_(sessions),
+      store_fd_(store_fd),
+      socket_fd_(socket_fd),
+      arena_block_(new char[kArenaBytes]),
+      arena_(arena_block_.get(), kArenaBytes) {
   loop_->Watch(socket_fd_, [this] { Accept(); });
   loop_->set_polled(this);
 }
@@ -70,8 +74,8 @@ void RingServer::Greet(int fd) {
       const std::array fds = {(*rings)->fd(), store_fd_};
       Status sent = shm::SendFds(fd, shm::kRingsVersion, fds);
       if (sent.ok()) {
-        channels_.push_back(
-            std::make_unique<RingChannel>(loop_, sessions_, fd, peer->pid, std::move(*rings)));
+        channels_.push_back(std::make_unique<RingChannel>(loop_, sessions_, &arena_, fd, peer->pid,
+                                                          std::move(*rings)));
         return;
       }
       refused = sent.message();
@@ -85,8 +89,8 @@ void RingServer::Greet(int fd) {
 }
 
 size_t RingServer::CountUngreeted() const {
-  return static_cast<size_t>(std::count_if(channels_.begin(), channels_.end(),
-                                           [](const auto& channel) { return !channel->greeted(); }));
+  return static_cast<size_t>(std::count_if(
+      channels_.begin(), channels_.end(), [](const auto& channel) { return !channel->greeted(); }));
 }
 
 void RingServer::RemoveEnded() {

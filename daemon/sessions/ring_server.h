@@ -6,6 +6,8 @@
 // See:    docs/wire.md, "Rings"
 #pragma once
 
+#include <google/protobuf/arena.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +43,10 @@ class RingServer : public EventLoop::Polled {
   SessionTable* const sessions_;
   const int store_fd_;
   const int socket_fd_;
+  // Room for a batch of ordinary frames, so that decoding them allocates nothing.
+  static constexpr size_t kArenaBytes = 64 * 1024;
+  const std::unique_ptr<char[]> arena_block_;
+  google::protobuf::Arena arena_;
   std::vector<std::unique_ptr<RingChannel>> channels_;
   EventLoop::TimerId accept_timer_ = 0;  // while no descriptor was free
 };

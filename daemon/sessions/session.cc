@@ -105,7 +105,8 @@ Status Session::CarryOut(v1::PeerFrame& frame, Time now) {
       core->OnRetained(number_, Ids(frame.retain().ids()));
       return Status();
     case v1::PeerFrame::kRelease:
-      return CheckFrame(core->OnReleased(number_, Ids(frame.release().ids()), now));
+      ids_.assign(frame.release().ids().begin(), frame.release().ids().end());
+      return CheckFrame(core->OnReleased(number_, ids_, now));
     case v1::PeerFrame::kFinished:
       return OnFinished(*frame.mutable_finished(), now);
     case v1::PeerFrame::kReturned:

@@ -85,6 +85,7 @@ class Session {
   core::ProgramId program_ = core::kLibraryHost;
   std::unordered_map<uint32_t, core::ClassId> classes_;  // the peer's ids
   std::unordered_set<core::ClassId> told_classes_;       // that this worker knows
+  std::vector<ObjectId> ids_;                            // of a frame, for its memory
   Time now_{};                                           // of the batch that is carried out
   bool queued_ = false;   // the table will flush this session at the end of the turn
   bool closing_ = false;  // Close was called: nothing more is read or queued

@@ -56,8 +56,9 @@ void Session::SendRun(const core::RunTask& run) {
     ToProto(*task->task_class, task->class_id, definition.mutable_task_class());
     Queue(definition);
   }
-  v1::HeadFrame frame;
+  v1::HeadFrame& frame = *table_->run_frame();
   v1::Run* out = frame.mutable_run();
+  out->Clear();
   out->set_task_id(run.task);
   out->set_class_id(task->class_id);
   out->set_args(*task->args);
@@ -82,9 +83,11 @@ void Session::SendRun(const core::RunTask& run) {
                       .task = task->task_class->name}),
          {}});
     core->OnTaskFinished(run.worker, run.task, std::move(outcome), Clock::now());
+    frame.Clear();
     return;
   }
   Queue(frame);
+  if (bytes > limits::kBatchBytes) frame.Clear();  // its memory is not kept
 }
 
 void Session::SendRecall(const std::vector<TaskId>& tasks) {
@@ -100,14 +103,15 @@ void Session::SendCancelTask(TaskId task) {
 }
 
 void Session::SendObject(ObjectId id, bool with_value) {
-  v1::HeadFrame frame;
   if (with_value) {
     std::optional<core::ObjectView> object = table_->context().core->FindObject(id);
     if (!object || !object->value) return SendLost(id, with_value);
+    v1::HeadFrame& frame = *table_->object_frame();
     FillValue(*object, frame.mutable_object());
-  } else {
-    frame.mutable_ready()->add_ids(id);
+    return Queue(frame);
   }
+  v1::HeadFrame frame;
+  frame.mutable_ready()->add_ids(id);
   Queue(frame);
 }
 

@@ -36,10 +36,11 @@ void SessionTable::Visit(const std::function<void(const Session&)>& visit) const
 }
 
 void SessionTable::FlushAll() {
-  std::vector<Session*> dirty = std::exchange(dirty_, {});
-  for (Session* session : dirty) {
+  flushing_.swap(dirty_);
+  for (Session* session : flushing_) {
     if (sessions_.contains(session)) session->Flush();
   }
+  flushing_.clear();
 }
 
 void SessionTable::CloseAll(const std::string& reason) {

@@ -59,6 +59,9 @@ class SessionTable {
   void OnGreeted(Session* session);
   void OnQueued(Session* session) { dirty_.push_back(session); }
   void Remove(Session* session);
+  // Frames sent again and again, which keep their memory; a sender clears what it fills.
+  v1::HeadFrame* run_frame() { return &run_frame_; }
+  v1::HeadFrame* object_frame() { return &object_frame_; }
   // Says who holds the store's space, for an error message.
   std::string DescribeHolders() const;
 
@@ -72,7 +75,10 @@ class SessionTable {
   std::unordered_map<Session*, Entry> sessions_;
   std::unordered_map<SessionNumber, Session*> by_number_;  // those that said hello
   std::unordered_map<WorkerId, Session*> by_worker_;
-  std::vector<Session*> dirty_;  // with frames queued since the last FlushAll
+  std::vector<Session*> dirty_;     // with frames queued since the last FlushAll
+  std::vector<Session*> flushing_;  // of FlushAll, for its memory
+  v1::HeadFrame run_frame_;
+  v1::HeadFrame object_frame_;
   SessionNumber last_number_;
   std::string closed_reason_;
 };
