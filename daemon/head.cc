@@ -176,9 +176,9 @@ Status Head::Build() {
 
 void Head::Settle() {
   while (true) {
-    std::vector<core::Decision> decisions = core_.TakeDecisions();
-    if (decisions.empty() && !core_.OnCarriedOut()) break;
-    for (core::Decision& decision : decisions) CarryOut(decision);
+    core_.TakeDecisions(decisions_);
+    if (decisions_.empty()) break;
+    for (core::Decision& decision : decisions_) CarryOut(decision);
   }
 }
 
@@ -236,11 +236,13 @@ void Head::CarryOut(core::Decision& decision) {
       for (uint32_t i = 0; i < d.sessions; ++i) head->launcher_->Release(d.program);
     }
     void operator()(const core::TaskEnded& d) {
+      if (!d.failed && !log::Enabled(log::Level::kDebug)) return;  // spares the look-up
+      const std::string& name = head->core_.GetClass(d.task_class).name;
       if (d.failed) {
-        log::Info("event=task_failed task={} name={} reason=\"{}\"", FormatRef(d.task), d.name,
+        log::Info("event=task_failed task={} name={} reason=\"{}\"", FormatRef(d.task), name,
                   d.detail);
       } else {
-        log::Debug("event=task_finished task={} name={}", FormatRef(d.task), d.name);
+        log::Debug("event=task_finished task={} name={}", FormatRef(d.task), name);
       }
     }
     sessions::Session* Worker(WorkerId worker) { return head->sessions_->FindWorker(worker); }

@@ -74,7 +74,8 @@ class Head {
   services::Context context_;
   std::unique_ptr<services::Server> server_;
 
-  Time timer_at_ = kNever;  // when timer_ fires
+  std::vector<core::Decision> decisions_;  // of AfterTurn
+  Time timer_at_ = kNever;                 // when timer_ fires
   EventLoop::TimerId timer_ = 0;
   enum class Life { kRunning, kStopping, kTearingDown };
   Life life_ = Life::kRunning;

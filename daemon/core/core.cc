@@ -5,6 +5,17 @@
 #include "daemon/core/core_state.h"
 
 namespace kiln::core {
+namespace {
+
+// Of an empty list; the end of a million tasks in one event must not cost its memory for ever.
+constexpr size_t kListKept = 16'384;
+
+void Empty(std::vector<Object*>& list) {
+  list.clear();
+  if (list.capacity() > kListKept) list.shrink_to_fit();
+}
+
+}  // namespace
 
 Core::Core(CoreOptions options) : state_(std::make_unique<State>(std::move(options))) {}
 Core::~Core() = default;
@@ -16,14 +27,18 @@ Core::State::State(CoreOptions options) : options(std::move(options)) {
 }
 
 std::vector<Decision> Core::TakeDecisions() {
-  return std::exchange(state_->decisions, {});
+  std::vector<Decision> decisions;
+  TakeDecisions(decisions);
+  return decisions;
 }
 
-bool Core::OnCarriedOut() {
-  if (state_->kept.empty()) return false;
-  state_->Begin(state_->now);
-  state_->Settle();
-  return true;
+void Core::TakeDecisions(std::vector<Decision>& decisions) {
+  state_->ForgetDelivered();
+  if (std::exchange(state_->changed, false)) state_->DecideAll();
+  state_->taken.swap(state_->delivered);
+  state_->keep_tag = static_cast<uint8_t>(3 - state_->keep_tag);
+  decisions.clear();
+  decisions.swap(state_->decisions);
 }
 
 void Core::OnStart(Time now) {
@@ -44,18 +59,15 @@ Time Core::NextTimer() const {
 
 void Core::State::Begin(Time time) {
   now = time;
-  for (ObjectId id : std::exchange(kept, {})) {
-    Object* object = objects.Find(id);
-    if (object == nullptr) continue;
-    object->kept = false;
-    FreeIfUnwanted(*object);
-  }
+  changed = true;
 }
 
 void Core::State::Finish() {
-  do {
-    Settle();
-  } while (Dispatch());
+  Settle();
+}
+
+void Core::State::DecideAll() {
+  while (Dispatch()) Settle();
   GrantStarved();
   ForgetPrograms();
 }
@@ -66,13 +78,23 @@ void Core::State::Settle() {
     for (TaskId id : std::exchange(failing, {})) {
       if (Task* task = tasks.Find(id)) FailByArgument(*task);
     }
-    for (ObjectId id : std::exchange(unwanted, {})) {
-      Object* object = objects.Find(id);
-      if (object && object->state == ObjectState::kSealed && object->unwanted() && !object->kept) {
-        Free(*object);
-      }
+    settling.swap(unwanted);
+    for (Object* object : settling) {
+      object->noted = false;
+      if (object->unwanted() && !object->kept) Free(*object);
     }
+    Empty(settling);
   }
+}
+
+void Core::State::ForgetDelivered() {
+  for (Object* object : taken) {
+    if (object->kept == keep_tag) continue;  // delivered again since
+    object->kept = 0;
+    FreeIfUnwanted(*object);
+  }
+  Empty(taken);
+  Settle();
 }
 
 void Core::State::RunTimer(const Timer& timer) {

@@ -118,12 +118,15 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // Returns: everything decided since the last call, in the order to be carried out.
+  // Decides who runs next, and where, once for all events since the last call: many events and one
+  // call are cheaper than a call after each.
+  // Requires: what the last call returned was carried out: objects that nobody wants and that were
+  //           kept only to be delivered are freed now.
+  // Returns:  everything decided since then, in the order to be carried out. A session or worker
+  //           that it names may have ended meanwhile.
   std::vector<Decision> TakeDecisions();
-  // All that was taken is carried out: frees objects that nobody wants and that were kept only to
-  // be delivered. Without it they stay until the next event.
-  // Returns: false if there were none; else there may be new decisions.
-  bool OnCarriedOut();
+  // The same into a vector whose memory is used again.
+  void TakeDecisions(std::vector<Decision>& decisions);
 
   // --- start and time ----------------------------------------------------------------------------
 
@@ -165,8 +168,9 @@ class Core {
   bool QueueFull() const;
 
   // Requires: nothing; a report about a task that this worker does not have is ignored (it was
-  // cancelled or its worker given up meanwhile), its created objects freed.
-  void OnTaskFinished(WorkerId worker, TaskId task, TaskOutcome outcome, Time now);
+  // cancelled or its worker given up meanwhile), its created objects freed. Values are moved out of
+  // `outcome`; its memory stays the caller's, who may use it again.
+  void OnTaskFinished(WorkerId worker, TaskId task, TaskOutcome&& outcome, Time now);
   // The worker has not begun these and forgets them; leaving: it ends by itself now.
   void OnTasksReturned(WorkerId worker, std::span<const TaskId> tasks, bool leaving, Time now);
 

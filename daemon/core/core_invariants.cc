@@ -286,7 +286,8 @@ std::string Core::Invariants::Timers() const {
       return Of("time to live without a reference:", id);
     }
   }
-  if (!state.failing.empty() || !state.unwanted.empty()) return "notes are left over";
+  if (!state.failing.empty() || !state.unwanted.empty() || !state.settling.empty())
+    return "notes are left over";
   return {};
 }
 

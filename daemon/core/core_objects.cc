@@ -147,9 +147,9 @@ void Core::State::Announce(Object& object) {
 
 void Core::State::Deliver(Object& object, SessionNumber session, bool with_value) {
   Decide(DeliverObject{session, object.id, with_value});
-  if (object.kept) return;
-  object.kept = true;
-  kept.push_back(object.id);
+  if (object.kept == keep_tag) return;
+  object.kept = keep_tag;
+  delivered.push_back(&object);
 }
 
 void Core::State::Lose(Object& object) {
@@ -191,8 +191,11 @@ void Core::State::Unpin(ObjectId id) {
   FreeIfUnwanted(object);
 }
 
-void Core::State::FreeIfUnwanted(const Object& object) {
-  if (object.state == ObjectState::kSealed && object.unwanted()) unwanted.push_back(object.id);
+void Core::State::FreeIfUnwanted(Object& object) {
+  if (object.state != ObjectState::kSealed || !object.unwanted()) return;
+  if (object.kept || object.noted) return;
+  object.noted = true;
+  unwanted.push_back(&object);
 }
 
 void Core::State::Free(Object& object) {

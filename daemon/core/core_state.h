@@ -2,7 +2,8 @@
 //
 // An event is: Begin, its own steps, Finish. Steps that could recurse (an error that runs down a
 // chain of tasks, a value whose end frees the values in it) only note what is to be done; Finish
-// works the notes off, then dispatches.
+// works the notes off. Who runs next, and where, is decided once for all events of a turn: when the
+// decisions are taken.
 //
 // Thread: head loop only.
 // Owner:  Core.
@@ -34,6 +35,9 @@ struct Core::State {
   void Begin(Time now);
   void Finish();
   void Settle();
+  void DecideAll();
+  // Lets go of what was delivered: it was carried out.
+  void ForgetDelivered();
   void RunTimer(const Timer& timer);
   void Decide(Decision decision) { decisions.push_back(std::move(decision)); }
 
@@ -48,7 +52,7 @@ struct Core::State {
   void MakeReady(Task& task);
   bool MayRunAgain(const Task& task) const;
   void RunAgain(Task& task, bool counts);
-  void FinishTask(Task& task, TaskOutcome outcome);
+  void FinishTask(Task& task, TaskOutcome& outcome);
   // The error of a task that ends in `task`'s place by its flags (cancelled, timed out), else as
   // is.
   void FailAsAsked(Task& task, ErrorInfo error);
@@ -81,7 +85,7 @@ struct Core::State {
   void DropCreated(SessionNumber session, const TaskOutcome& outcome);
   void Pin(Object& object) { ++object.pins; }
   void Unpin(ObjectId id);
-  void FreeIfUnwanted(const Object& object);
+  void FreeIfUnwanted(Object& object);
   void Free(Object& object);
 
   // --- core_sessions.cc: references and credit ---------------------------------------------------
@@ -160,6 +164,7 @@ struct Core::State {
   const CoreOptions options;
   Time now{};  // of the event being handled, or of the last one
   bool started = false;
+  bool changed = false;  // since decisions were taken: dispatch is due
 
   ClassTable classes;
   TaskTable tasks;
@@ -179,9 +184,14 @@ struct Core::State {
   uint64_t last_served = 0;
 
   // Notes for Settle.
-  std::vector<TaskId> failing;     // an argument is an error
-  std::vector<ObjectId> unwanted;  // to be freed if still unwanted
-  std::vector<ObjectId> kept;      // delivered in this event
+  std::vector<TaskId> failing;    // an argument is an error
+  std::vector<Object*> unwanted;  // to be freed if still unwanted; each once, see Object::noted
+  std::vector<Object*> settling;  // of those, the ones under way; empty between events
+
+  // Objects delivered, each kept until that was carried out.
+  std::vector<Object*> delivered;  // by decisions that were not taken yet
+  std::vector<Object*> taken;      // by those that were taken last
+  uint8_t keep_tag = 1;            // Object::kept of the former; 1 and 2 take turns
 
   std::vector<Decision> decisions;
   std::vector<Line*> order;  // of OrderLines

@@ -49,7 +49,7 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   return {};
 }
 
-void Core::OnTaskFinished(WorkerId worker_id, TaskId task_id, TaskOutcome outcome, Time now) {
+void Core::OnTaskFinished(WorkerId worker_id, TaskId task_id, TaskOutcome&& outcome, Time now) {
   State& state = *state_;
   state.Begin(now);
   Worker* worker = state.workers.Find(worker_id);
@@ -59,7 +59,7 @@ void Core::OnTaskFinished(WorkerId worker_id, TaskId task_id, TaskOutcome outcom
   } else {
     ++worker->finished;
     worker->progress = now;
-    state.FinishTask(*task, std::move(outcome));
+    state.FinishTask(*task, outcome);
   }
   state.Finish();
 }
@@ -203,7 +203,7 @@ void Core::State::RunAgain(Task& task, bool counts) {
 
 // --- end -----------------------------------------------------------------------------------------
 
-void Core::State::FinishTask(Task& task, TaskOutcome outcome) {
+void Core::State::FinishTask(Task& task, TaskOutcome& outcome) {
   const TaskClass& task_class = classes.Get(task.task_class);
   const int64_t pid = task.worker->pid;
   const SessionNumber session = task.worker->session;
@@ -304,10 +304,9 @@ void Core::State::Detach(Task& task) {
 
 void Core::State::CloseTask(Task& task, TaskState end, std::string detail, microseconds run_time,
                             int64_t pid) {
-  const TaskClass& task_class = classes.Get(task.task_class);
   tasks.Move(task, end);
   ClearDeadlines(task);
-  Decide(TaskEnded{task.id, task_class.name, end != TaskState::kFinished, detail});
+  Decide(TaskEnded{task.id, task.task_class, end != TaskState::kFinished, detail});
   tasks.Remember(EndedTask{task.id, task.task_class, task.session, task.attempt, end, pid, run_time,
                            task.submitted, std::move(detail)});
   if (task.arguments) {

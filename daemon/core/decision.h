@@ -1,4 +1,4 @@
-// What the core wants done. The head carries decisions out in order, after each event.
+// What the core wants done. The head carries decisions out in order, at the end of each turn.
 //
 // Thread: plain data.
 #pragma once
@@ -52,7 +52,7 @@ struct CancelTask {
 };
 
 // Tell the session that an object it wanted is sealed (Core::FindObject; it is there now and, with
-// a value wanted, stays while the session holds a reference). Carried out before the next event.
+// a value wanted, stays while the session holds a reference).
 struct DeliverObject {
   SessionNumber session;
   ObjectId object;
@@ -90,10 +90,10 @@ struct ForgetProgram {
   uint32_t sessions;
 };
 
-// A task changed state; for the head's log.
+// For the head's log.
 struct TaskEnded {
   TaskId task;
-  std::string name;
+  ClassId task_class;
   bool failed;
   std::string detail;  // of a failed one
 };

@@ -57,7 +57,8 @@ struct Object {
   uint32_t result_index = 0;  // with a maker: position among its results
   ObjectState state = ObjectState::kPending;
   bool is_error = false;
-  bool kept = false;  // delivered in this event: stays until the next one
+  uint8_t kept = 0;    // not 0: delivered, stays until that is carried out
+  bool noted = false;  // stands among those to be freed if unwanted
 
   TaskId task() const { return maker == kNoClass ? 0 : id - result_index; }
   bool unwanted() const { return references == 0 && pins == 0; }

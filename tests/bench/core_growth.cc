@@ -139,9 +139,9 @@ class World {
   // As Head::AfterTurn, with the look-ups that sending needs.
   void Turn() {
     for (;;) {
-      const std::vector<Decision> decisions = core_.TakeDecisions();
-      if (decisions.empty() && !core_.OnCarriedOut()) break;
-      for (const Decision& decision : decisions) {
+      core_.TakeDecisions(decisions_);
+      if (decisions_.empty()) break;
+      for (const Decision& decision : decisions_) {
         std::visit([this](const auto& what) { Apply(what); }, decision);
       }
       for (WorkerId id : std::exchange(started_, {})) {
@@ -187,6 +187,7 @@ class World {
   std::unordered_map<SessionNumber, std::vector<ObjectId>> delivered_;
   std::vector<uint64_t> sequences_;  // last id of each driver
   TaskOutcome outcome_;
+  std::vector<Decision> decisions_;
   uint64_t recalls_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "tests/random/simulation.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -112,11 +113,14 @@ void Simulation::Tick() {
 // --- decisions -----------------------------------------------------------------------------------
 
 void Simulation::Pump() {
-  const std::vector<Decision> decisions = core_.TakeDecisions();
-  for (const Decision& decision : decisions) Apply(decision);
+  if (draining_ || Chance(75)) CarryOut();  // a turn of the loop may have many events
   const std::string broken = core_.CheckInvariants();
   Check(broken.empty(), "invariant: " + broken);
   Check(static_cast<int>(processes_.size()) <= options_.max_workers, "more processes than the cap");
+}
+
+void Simulation::CarryOut() {
+  for (const Decision& decision : core_.TakeDecisions()) Apply(decision);
 }
 
 void Simulation::Apply(const Decision& decision) {
@@ -124,21 +128,24 @@ void Simulation::Apply(const Decision& decision) {
     Process& process = processes_[start->worker];
     process.id = start->worker;
     process.program = start->program;
+    last_worker_ = start->worker;
     process.deaf = !draining_ && Chance(2);
   } else if (const auto* kill = std::get_if<KillWorker>(&decision)) {
-    Check(processes_.contains(kill->worker), "kills an unknown worker");
-    processes_.at(kill->worker).doomed = true;
+    if (Process* process = Addressee(kill->worker)) process->doomed = true;
   } else if (const auto* retire = std::get_if<RetireWorker>(&decision)) {
-    Check(processes_.contains(retire->worker), "retires an unknown worker");
-    processes_.at(retire->worker).inbox.push_back([](Process& process) { process.doomed = true; });
+    Process* worker = Addressee(retire->worker);
+    if (worker) worker->inbox.push_back([](Process& process) { process.doomed = true; });
   } else if (const auto* run = std::get_if<RunTask>(&decision)) {
     OnRun(*run);
   } else if (const auto* recall = std::get_if<RecallTasks>(&decision)) {
-    processes_.at(recall->worker).inbox.push_back([this, tasks = recall->tasks](Process& process) {
-      ReturnTasks(process, tasks);
-    });
+    Process* worker = Addressee(recall->worker);
+    if (!worker) return;
+    worker->inbox.push_back(
+        [this, tasks = recall->tasks](Process& process) { ReturnTasks(process, tasks); });
   } else if (const auto* cancel = std::get_if<CancelTask>(&decision)) {
-    processes_.at(cancel->worker).inbox.push_back([this, id = cancel->task](Process& process) {
+    Process* worker = Addressee(cancel->worker);
+    if (!worker) return;
+    worker->inbox.push_back([this, id = cancel->task](Process& process) {
       for (FakeTask& task : process.stack) {
         if (task.id == id) task.cancelled = true;
       }
@@ -192,7 +199,24 @@ void Simulation::OnRun(const RunTask& run) {
   });
 }
 
+// Returns: null if the worker ended after that was decided.
+Process* Simulation::Addressee(WorkerId worker) {
+  Check(worker <= last_worker_, "tells an unknown worker");
+  auto found = processes_.find(worker);
+  return found == processes_.end() ? nullptr : &found->second;
+}
+
+bool Simulation::IsOpen(SessionNumber session) const {
+  if (session == kHeadSession) return true;
+  if (auto worker = worker_sessions_.find(session); worker != worker_sessions_.end()) {
+    return processes_.contains(worker->second);
+  }
+  return std::any_of(drivers_.begin(), drivers_.end(),
+                     [&](const Driver& driver) { return driver.session == session; });
+}
+
 void Simulation::OnDelivered(SessionNumber session, ObjectId object) {
+  if (!IsOpen(session)) return;  // it ended after that was decided
   int& unanswered = wanted_[{session, object}];
   Check(--unanswered >= 0, "delivers an object that nobody wants");
   auto worker = worker_sessions_.find(session);

@@ -74,8 +74,11 @@ class Simulation {
 
   void Step();
   void Pump();
+  void CarryOut();
   void Apply(const Decision& decision);
   void OnRun(const RunTask& run);
+  Process* Addressee(WorkerId worker);
+  bool IsOpen(SessionNumber session) const;
   void OnDelivered(SessionNumber session, ObjectId object);
   void Tick();
 
@@ -124,6 +127,7 @@ class Simulation {
   std::map<uint64_t, uint64_t> slices_;                       // allocated, by offset
   std::set<JobId> jobs_waiting_, jobs_running_;
   SessionNumber next_session_ = 1;
+  WorkerId last_worker_ = 0;  // started
   uint64_t next_offset_ = 0;
   JobId next_job_ = 1;
   uint64_t submitted_ = 0, ended_ = 0, nested_ = 0;

@@ -20,6 +20,7 @@ void Simulation::StepProcess(Process& process, bool draining) {
     if (!draining && Chance(5)) return Die(process, "exited with code 1");
     const SessionNumber session = next_session_++;
     const Status status = core_.OnWorkerReady(process.id, session, 1, now_);
+    if (!status.ok()) CarryOut();  // it was to be killed
     Check(status.ok() || process.doomed, "refuses a worker");
     if (!status.ok()) return Die(process, "was not welcome");
     process.session = session;
@@ -147,7 +148,7 @@ void Simulation::EndTask(Process& process, bool failed) {
     Pump();
   }
   process.outbox.push_back([this, id = task.id, outcome, held = task.held](Process& worker) {
-    core_.OnTaskFinished(worker.id, id, outcome, now_);
+    core_.OnTaskFinished(worker.id, id, TaskOutcome(outcome), now_);
     Pump();
     if (processes_.contains(worker.id)) Release(worker.session, held);
   });

@@ -181,6 +181,7 @@ TEST_CASE("a job that waits for another job's CPUs does not stop tasks") {
 TEST_CASE("a job ended before it started is forgotten") {
   H h(1);
   REQUIRE(h.core.OnJobSubmitted(1, Resources(1), h.now).ok());
+  h.Pump();
   REQUIRE(h.core.OnJobSubmitted(2, Resources(1), h.now).ok());
   h.core.OnJobEnded(2, h.now);
   h.core.OnJobEnded(1, h.now);

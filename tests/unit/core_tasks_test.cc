@@ -246,7 +246,7 @@ TEST_CASE("a report of a worker that does not have the task is ignored") {
   const ObjectId created = h.Create(4096, 10, h.workers.at(other).session);
   TaskOutcome outcome;
   outcome.results = {{created, {}}};
-  h.core.OnTaskFinished(other, task, outcome, h.now);
+  h.core.OnTaskFinished(other, task, TaskOutcome(outcome), h.now);
   h.Pump();
   CHECK(h.StateOf(task) == "ASSIGNED");
   CHECK(h.freed == std::vector<Slice>{{4096, 10}});
