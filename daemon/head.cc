@@ -67,8 +67,7 @@ Head::~Head() {
 
 Status Head::Build() {
   const SessionPaths& paths = options_.paths;
-  Result<std::unique_ptr<store::Store>> store =
-      store::Store::Open(loop_, options_.store_bytes, paths.store_socket);
+  Result<std::unique_ptr<store::Store>> store = store::Store::Open(loop_, options_.store);
   if (!store.ok()) return store.status();
   store_ = std::move(*store);
 
@@ -125,7 +124,7 @@ Status Head::Build() {
       loop_, &core_, store_.get(), launcher_.get(), num_cpus, [this] { Settle(); }});
   head_session_ = std::make_unique<sessions::HeadSession>(loop_, &core_);
   Result<std::unique_ptr<sessions::RingServer>> rings =
-      sessions::RingServer::Open(loop_, sessions_.get(), store_->fd(), paths.rings_socket);
+      sessions::RingServer::Open(loop_, sessions_.get(), store_.get(), paths.rings_socket);
   if (!rings.ok()) return rings.status();
   rings_ = std::move(*rings);
 

@@ -27,10 +27,10 @@ namespace kiln {
 
 struct HeadOptions {
   SessionPaths paths{""};
-  core::Resources total;     // what the head schedules
-  int num_workers = 1;       // library hosts kept ready
-  uint64_t store_bytes = 0;  // size of the store segment
-  std::string listen;        // HOST:PORT for TCP; empty: none
+  core::Resources total;  // what the head schedules
+  int num_workers = 1;    // library hosts kept ready
+  store::StoreOptions store;
+  std::string listen;  // HOST:PORT for TCP; empty: none
 };
 
 class Head {

@@ -33,21 +33,22 @@ Result<HeadOptions> ToOptions(const HeadArguments& arguments, const SessionPaths
   options.listen = arguments.listen;
   options.num_workers = arguments.num_cpus > 0 ? arguments.num_cpus : process::AvailableCpus();
   uint64_t available = process::AvailableMemoryBytes();
-  options.store_bytes = arguments.store_bytes > 0
-                            ? arguments.store_bytes
-                            : static_cast<uint64_t>(static_cast<double>(available) * kStoreShare);
-  if (options.store_bytes < limits::kMinStoreBytes) {
+  uint64_t store_bytes = arguments.store_bytes > 0
+                             ? arguments.store_bytes
+                             : static_cast<uint64_t>(static_cast<double>(available) * kStoreShare);
+  if (store_bytes < limits::kMinStoreBytes) {
     return Status(Code::kInvalidArgument,
-                  "an object store of " + std::to_string(options.store_bytes) +
+                  "an object store of " + std::to_string(store_bytes) +
                       " bytes is too small; --object-store-memory must be at least " +
                       std::to_string(limits::kMinStoreBytes));
   }
-  if (options.store_bytes > available) {
+  if (store_bytes > available) {
     return Status(Code::kResourceExhausted,
-                  "an object store of " + std::to_string(options.store_bytes) +
+                  "an object store of " + std::to_string(store_bytes) +
                       " bytes was asked for, but only " + std::to_string(available) +
                       " bytes of memory are available; choose a smaller --object-store-memory");
   }
+  options.store = {store_bytes, paths.store_socket, arguments.store_pages};
   options.total = core::Resources(options.num_workers, available);
   for (const auto& [name, amount] : arguments.resources) options.total.SetCustom(name, amount);
   return options;

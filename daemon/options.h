@@ -5,12 +5,15 @@
 #include <map>
 #include <string>
 
+#include "daemon/store/store_options.h"
+
 namespace kiln {
 
 struct HeadArguments {
   std::string session_dir;   // empty: the user's default
   int num_cpus = 0;          // 0: those this process may use
   uint64_t store_bytes = 0;  // 0: 30 % of the available memory
+  store::PageChoice store_pages = store::PageChoice::kAuto;
   std::map<std::string, double> resources;
   std::string listen;  // empty: no TCP
   std::string log_level = "info";

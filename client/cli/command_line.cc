@@ -89,6 +89,10 @@ void AddStart(CLI::App& parent, Invocation* invocation) {
   app.add_option("--object-store-memory", o.object_store_memory,
                  "Size of the object store: 2GiB, 500MB; default: 30 % of available memory")
       ->type_name("SIZE");
+  app.add_option("--store-pages", o.store_pages,
+                 "Pages of the object store: auto (huge if possible), 4k or huge; default auto")
+      ->check(OneOf({"auto", "4k", "huge"}))
+      ->type_name("KIND");
   app.add_option("--resources", o.resources, "Custom resources: '{\"disk\": 2}'")
       ->type_name("JSON");
   app.add_option("--session-dir", o.session_dir,

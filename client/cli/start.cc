@@ -66,6 +66,7 @@ Result<std::vector<std::string>> HeadArguments(const StartOptions& options) {
     }
     add("--object-store-memory", std::to_string(*size));
   }
+  add("--store-pages", options.store_pages);
   auto resources = ParseResources(options.resources);
   if (!resources.ok()) return resources.status();
   add("--resources", options.resources);

@@ -56,7 +56,8 @@ class StatusText {
                " memory\n";
     }
     text_ += "  " + FormatSize(status_.store_used_bytes()) + "/" +
-             FormatSize(status_.store_capacity_bytes()) + " object_store_memory\n";
+             FormatSize(status_.store_capacity_bytes()) + " object_store_memory (" +
+             (status_.store_pages() == "huge" ? "huge pages" : "4 KiB pages") + ")\n";
     // A map has no order; people want the same one each time.
     std::map<std::string, double> custom(total.custom().begin(), total.custom().end());
     for (const auto& [name, amount] : custom) {

@@ -46,25 +46,24 @@ Status Peer::Greet(v1::Hello hello) {
   return Status();
 }
 
-Result<int> Peer::FetchStoreFd() const {
+Result<PassedStore> Peer::FetchStore() const {
   Result<int> socket = shm::ConnectUnix(welcome_.store_socket());
   if (!socket.ok()) return socket.status();
-  uint64_t cookie = welcome_.store_cookie(), size_bytes = 0;
+  uint64_t cookie = welcome_.store_cookie(), ticket = 0;
   Result<std::vector<int>> fds =
       send(*socket, &cookie, sizeof cookie, MSG_NOSIGNAL) == sizeof cookie
-          ? shm::ReceiveFds(*socket, &size_bytes, 1)
+          ? shm::ReceiveFds(*socket, &ticket, 1)
           : Status(Code::kUnavailable, "the head's store socket closed");
   close(*socket);
   if (!fds.ok()) return fds.status();
-  return fds->front();
+  return PassedStore{fds->front(), ticket};
 }
 
 Status Peer::AttachStore() {
-  std::optional<int> passed = transport_->TakeStoreFd();
-  Result<int> fd = passed ? Result<int>(*passed) : FetchStoreFd();
-  if (!fd.ok()) return fd.status();
-  Result<std::unique_ptr<shm::Segment>> segment =
-      shm::Segment::Attach(*fd, welcome_.store_capacity_bytes());
+  std::optional<PassedStore> passed = transport_->TakeStore();
+  Result<PassedStore> store = passed ? Result<PassedStore>(*passed) : FetchStore();
+  if (!store.ok()) return store.status();
+  Result<std::unique_ptr<shm::Segment>> segment = shm::Segment::Attach(store->fd, store->ticket);
   if (!segment.ok()) return segment.status();
   segment_ = std::move(*segment);
   return Status();

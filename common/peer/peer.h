@@ -124,7 +124,7 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   Peer(std::unique_ptr<Transport> transport, std::string address, TaskHost* host);
   Status Greet(v1::Hello hello);
   Status AttachStore();
-  Result<int> FetchStoreFd() const;
+  Result<PassedStore> FetchStore() const;
 
   void OnFrame(v1::HeadFrame& frame) override;
   void OnEnd(const Status& reason) override;

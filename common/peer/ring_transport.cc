@@ -31,8 +31,8 @@ Result<std::unique_ptr<RingTransport>> RingTransport::Connect(const std::string&
                                                               bool worker) {
   Result<int> socket = shm::ConnectUnix(socket_path);
   if (!socket.ok()) return socket.status();
-  uint64_t version = 0;
-  Result<std::vector<int>> fds = shm::ReceiveFds(*socket, &version, 2);
+  uint64_t ticket = 0;
+  Result<std::vector<int>> fds = shm::ReceiveFds(*socket, &ticket, 2);
   if (!fds.ok()) {
     close(*socket);
     return fds.status();
@@ -44,13 +44,13 @@ Result<std::unique_ptr<RingTransport>> RingTransport::Connect(const std::string&
     return rings.status();
   }
   return std::unique_ptr<RingTransport>(
-      new RingTransport(*socket, (*fds)[1], std::move(*rings), worker));
+      new RingTransport(*socket, {(*fds)[1], ticket}, std::move(*rings), worker));
 }
 
-RingTransport::RingTransport(int socket_fd, int store_fd, std::unique_ptr<shm::Rings> rings,
+RingTransport::RingTransport(int socket_fd, PassedStore store, std::unique_ptr<shm::Rings> rings,
                              bool worker)
     : socket_fd_(socket_fd),
-      store_fd_(store_fd),
+      store_(store),
       rings_(std::move(rings)),
       unattended_(worker ? Bell::kAwake : Bell::kUnattended),
       writer_(rings_->to_head(), &rings_->header().to_head_tail, &rings_->header().to_head_head),
@@ -61,11 +61,11 @@ RingTransport::~RingTransport() {
   shutdown(socket_fd_, SHUT_RDWR);
   if (listener_.joinable()) listener_.join();
   close(socket_fd_);
-  if (store_fd_ >= 0) close(store_fd_);
+  if (store_.fd >= 0) close(store_.fd);
 }
 
-std::optional<int> RingTransport::TakeStoreFd() {
-  return std::exchange(store_fd_, -1);
+std::optional<PassedStore> RingTransport::TakeStore() {
+  return std::exchange(store_, {-1, 0});
 }
 
 void RingTransport::Break() {

@@ -40,11 +40,10 @@ class RingTransport : public Transport {
             const std::function<bool()>& done, Deadline deadline) override;
   void Break() override;
 
-  // The store segment's descriptor, which was passed along; once.
-  std::optional<int> TakeStoreFd() override;
+  std::optional<PassedStore> TakeStore() override;
 
  private:
-  RingTransport(int socket_fd, int store_fd, std::unique_ptr<shm::Rings> rings, bool worker);
+  RingTransport(int socket_fd, PassedStore store, std::unique_ptr<shm::Rings> rings, bool worker);
 
   // Each writes a whole frame, waiting for room. Requires: send_mutex_ is held.
   void WriteFrame(const v1::PeerFrame& frame, size_t size_bytes);
@@ -70,7 +69,7 @@ class RingTransport : public Transport {
   }
 
   const int socket_fd_;
-  int store_fd_;  // -1 once taken
+  PassedStore store_;  // its descriptor is -1 once taken
   const std::unique_ptr<shm::Rings> rings_;
   const shm::Bell unattended_;  // the bell's state while nobody leads
   Receiver* receiver_ = nullptr;

@@ -36,6 +36,12 @@ enum class Urgency {
   kLazy,  // gives something back
 };
 
+// The store segment as it is passed to peers: see shm::Segment::Attach.
+struct PassedStore {
+  int fd;
+  uint64_t ticket;
+};
+
 class Transport {
  public:
   // Where frames go. Calls come from one thread at a time, without the mutex of Start.
@@ -69,9 +75,9 @@ class Transport {
   virtual bool Wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
                     const std::function<bool()>& done, Deadline deadline) = 0;
 
-  // A descriptor of the store segment that came with the connection, once; nothing: it is to be
-  // fetched from Welcome.store_socket.
-  virtual std::optional<int> TakeStoreFd() { return std::nullopt; }
+  // The store segment, if it came with the connection, once; nothing: it is to be fetched from
+  // Welcome.store_socket.
+  virtual std::optional<PassedStore> TakeStore() { return std::nullopt; }
 
   // Breaks the connection: the head sent what cannot be. OnEnd follows.
   virtual void Break() = 0;

@@ -25,13 +25,14 @@ Result<std::unique_ptr<RingServer>> RingServer::Open(EventLoop* loop, SessionTab
                                                      int store_fd, const std::string& socket_path) {
   Result<int> socket = shm::ListenUnix(socket_path);
   if (!socket.ok()) return socket.status();
-  return std::unique_ptr<RingServer>(new RingServer(loop, sessions, store_fd, *socket));
+  return std::unique_ptr<RingServer>(new RingServer(loop, sessions, store, *socket));
 }
 
-RingServer::RingServer(EventLoop* loop, SessionTable* sessions, int store_fd, int socket_fd)
+RingServer::RingServer(EventLoop* loop, SessionTable* sessions, const store::Store* store,
+                       int socket_fd)
     : loop_(loop),
       sessions_(sessions),
-      store_fd_(store_fd),
+      store_(store),
       socket_fd_(socket_fd),
       arena_block_(new char[kArenaBytes]),
       arena_(arena_block_.get(), kArenaBytes) {
@@ -71,8 +72,8 @@ void RingServer::Greet(int fd) {
   } else {
     Result<std::unique_ptr<shm::Rings>> rings = shm::Rings::Create();
     if (rings.ok()) {
-      const std::array fds = {(*rings)->fd(), store_fd_};
-      Status sent = shm::SendFds(fd, shm::kRingsVersion, fds);
+      const std::array fds = {(*rings)->fd(), store_->fd()};
+      Status sent = shm::SendFds(fd, store_->ticket(), fds);
       if (sent.ok()) {
         channels_.push_back(std::make_unique<RingChannel>(loop_, sessions_, &arena_, fd, peer->pid,
                                                           std::move(*rings)));

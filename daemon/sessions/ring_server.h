@@ -14,6 +14,7 @@
 
 #include "common/event_loop.h"
 #include "daemon/sessions/ring_channel.h"
+#include "daemon/store/store.h"
 
 namespace kiln::sessions {
 
@@ -21,10 +22,11 @@ class SessionTable;
 
 class RingServer : public EventLoop::Polled {
  public:
-  // Listens on a socket for this user alone. `store_fd` is passed to peers and stays the caller's.
+  // Listens on a socket for this user alone. Peers are passed the store.
   // Errors: Unavailable, InvalidArgument (the path is too long).
   static Result<std::unique_ptr<RingServer>> Open(EventLoop* loop, SessionTable* sessions,
-                                                  int store_fd, const std::string& socket_path);
+                                                  const store::Store* store,
+                                                  const std::string& socket_path);
   // Ends all sessions.
   ~RingServer() override;
 
@@ -33,7 +35,7 @@ class RingServer : public EventLoop::Polled {
   void Unpark() override;
 
  private:
-  RingServer(EventLoop* loop, SessionTable* sessions, int store_fd, int socket_fd);
+  RingServer(EventLoop* loop, SessionTable* sessions, const store::Store* store, int socket_fd);
   void Accept();
   void Greet(int fd);
   size_t CountUngreeted() const;
@@ -41,7 +43,7 @@ class RingServer : public EventLoop::Polled {
 
   EventLoop* const loop_;
   SessionTable* const sessions_;
-  const int store_fd_;
+  const store::Store* const store_;
   const int socket_fd_;
   // Room for a batch of ordinary frames, so that decoding them allocates nothing.
   static constexpr size_t kArenaBytes = 64 * 1024;

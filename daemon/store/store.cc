@@ -13,19 +13,42 @@
 
 namespace kiln::store {
 
-Result<std::unique_ptr<Store>> Store::Open(EventLoop* loop, uint64_t capacity_bytes,
-                                           const std::string& socket_path) {
-  Result<std::unique_ptr<shm::Segment>> segment = shm::Segment::Create(capacity_bytes);
-  if (!segment.ok()) return segment.status();
-  Result<int> socket = shm::ListenUnix(socket_path);
-  if (!socket.ok()) return socket.status();
-  return std::unique_ptr<Store>(new Store(loop, std::move(*segment), *socket, socket_path));
+namespace {
+
+// `why_not_huge` is set if huge pages would have been taken but cannot be had.
+Result<std::unique_ptr<shm::Segment>> MakeSegment(const StoreOptions& options,
+                                                  std::string* why_not_huge) {
+  if (options.pages != PageChoice::k4k) {
+    auto segment = shm::Segment::Create(options.capacity_bytes, shm::PageKind::kHuge);
+    if (segment.ok()) return segment;
+    *why_not_huge = segment.status().message();
+    if (options.pages == PageChoice::kHuge) {
+      return Status(segment.status().code(), "--store-pages huge: " + *why_not_huge +
+                                                 "; --store-pages auto takes others then");
+    }
+  }
+  return shm::Segment::Create(options.capacity_bytes, shm::PageKind::k4k);
 }
 
-Store::Store(EventLoop* loop, std::unique_ptr<shm::Segment> segment, int socket_fd,
-             std::string socket_path)
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::Open(EventLoop* loop, const StoreOptions& options) {
+  std::string why_not_huge;
+  Result<std::unique_ptr<shm::Segment>> segment = MakeSegment(options, &why_not_huge);
+  if (!segment.ok()) return segment.status();
+  Result<int> socket = shm::ListenUnix(options.socket_path);
+  if (!socket.ok()) return socket.status();
+  log::Info("event=store_opened bytes={} pages={} why_not_huge=\"{}\"", (*segment)->size_bytes(),
+            shm::Name((*segment)->pages()), why_not_huge);
+  return std::unique_ptr<Store>(
+      new Store(loop, std::move(*segment), std::move(why_not_huge), *socket, options.socket_path));
+}
+
+Store::Store(EventLoop* loop, std::unique_ptr<shm::Segment> segment, std::string why_not_huge,
+             int socket_fd, std::string socket_path)
     : loop_(loop),
       segment_(std::move(segment)),
+      why_not_huge_(std::move(why_not_huge)),
       socket_fd_(socket_fd),
       socket_path_(std::move(socket_path)),
       arena_(segment_->size_bytes()) {
@@ -87,7 +110,7 @@ void Store::Answer(int fd) {
   if (read(fd, &cookie, sizeof cookie) == sizeof cookie && cookies_.contains(cookie)) {
     // Eight bytes into an empty socket buffer never block.
     const int descriptor = segment_->fd();
-    (void)shm::SendFds(fd, segment_->size_bytes(), std::span(&descriptor, 1));
+    (void)shm::SendFds(fd, segment_->ticket(), std::span(&descriptor, 1));
   }
   Disconnect(fd);
 }

@@ -20,14 +20,15 @@
 #include "common/status.h"
 #include "daemon/core/value.h"
 #include "daemon/store/arena.h"
+#include "daemon/store/store_options.h"
 
 namespace kiln::store {
 
 class Store {
  public:
-  // Errors: ResourceExhausted (no memory file of this size), Unavailable (socket).
-  static Result<std::unique_ptr<Store>> Open(EventLoop* loop, uint64_t capacity_bytes,
-                                             const std::string& socket_path);
+  // Errors: ResourceExhausted (no memory file of this size), FailedPrecondition (no huge pages
+  //         where they are asked for), Unavailable (socket).
+  static Result<std::unique_ptr<Store>> Open(EventLoop* loop, const StoreOptions& options);
   ~Store();
 
   // Errors: ResourceExhausted (no extent large enough; the caller adds who holds the space).
@@ -47,18 +48,23 @@ class Store {
   uint64_t capacity_bytes() const { return arena_.capacity_bytes(); }
   uint64_t used_bytes() const { return arena_.used_bytes(); }
   const std::string& socket_path() const { return socket_path_; }
-  // The segment's descriptor, to be passed to peers.
+  // The segment, to be passed to peers: its descriptor, and what they must be told to attach it.
   int fd() const { return segment_->fd(); }
+  uint64_t ticket() const { return segment_->ticket(); }
+  shm::PageKind pages() const { return segment_->pages(); }
+  // Why the pages are small ones although large ones would have been taken; empty otherwise.
+  const std::string& why_not_huge() const { return why_not_huge_; }
 
  private:
-  Store(EventLoop* loop, std::unique_ptr<shm::Segment> segment, int socket_fd,
-        std::string socket_path);
+  Store(EventLoop* loop, std::unique_ptr<shm::Segment> segment, std::string why_not_huge,
+        int socket_fd, std::string socket_path);
   void Accept();
   void Answer(int fd);
   void Disconnect(int fd);
 
   EventLoop* const loop_;
   const std::unique_ptr<shm::Segment> segment_;
+  const std::string why_not_huge_;
   const int socket_fd_;
   const std::string socket_path_;
   Arena arena_;

@@ -1,0 +1,48 @@
+// How a memory file gets its memory: in pages of 4 KiB, or of 2 MiB where the machine can.
+//
+// Huge pages come from MADV_COLLAPSE (Linux 6.1), which any user may ask for on any memory file: so
+// the file stays a sealed memfd, whatever its pages. See D25 in docs/decisions.md.
+//
+// Thread: any; plain functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/status.h"
+
+namespace kiln::shm {
+
+inline constexpr size_t kPageBytes = 4096;  // granularity of protection, so of objects
+inline constexpr size_t kHugePageBytes = size_t{2} << 20;
+
+enum class PageKind : uint8_t { k4k = 0, kHuge = 1 };
+
+// "4k" or "huge".
+const char* Name(PageKind kind);
+
+// Part of a memory file, as this process maps it.
+struct MappedRange {
+  int fd;
+  std::byte* base;  // of the mapping; offset 0 of the file
+  uint64_t begin;   // offsets into the file
+  uint64_t end;
+};
+
+// Gives the range pages of 2 MiB. Huge ones need a readable mapping, no more.
+// Requires: begin, end and base are multiples of kHugePageBytes.
+// Errors: FailedPrecondition (the kernel cannot, or this process may not), ResourceExhausted (it
+// has
+//         none now): part of the range may have them, the rest has what it had.
+Status TakeHugePages(const MappedRange& range);
+
+// Gives the range pages of 4 KiB where it has none, without mapping them.
+// Errors: ResourceExhausted (the machine has no memory left).
+Status TakePages(const MappedRange& range);
+
+// The same, and maps them, so that the first write to each does not fault.
+// Requires: the range is writable.
+// Errors: ResourceExhausted (the machine has no memory left).
+Status TakeAndMapPages(const MappedRange& range);
+
+}  // namespace kiln::shm
