@@ -22,7 +22,8 @@ constexpr Duration kAcceptPause = milliseconds(100);
 }  // namespace
 
 Result<std::unique_ptr<RingServer>> RingServer::Open(EventLoop* loop, SessionTable* sessions,
-                                                     int store_fd, const std::string& socket_path) {
+                                                     const store::Store* store,
+                                                     const std::string& socket_path) {
   Result<int> socket = shm::ListenUnix(socket_path);
   if (!socket.ok()) return socket.status();
   return std::unique_ptr<RingServer>(new RingServer(loop, sessions, store, *socket));
