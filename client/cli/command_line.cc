@@ -357,12 +357,20 @@ void AddRelease(CLI::App& parent, Invocation* invocation) {
 }
 
 void AddMicrobenchmark(CLI::App& parent, Invocation* invocation) {
-  Command<MicrobenchmarkOptions> command(parent, "microbenchmark", "Measure this machine",
-                                         invocation);
+  Command<MicrobenchmarkOptions> command(
+      parent, "microbenchmark", "What kiln costs on this machine, by transport", invocation);
   MicrobenchmarkOptions& o = *command.options;
   command.app->add_option("--filter", o.filter, "Only those whose name matches")
       ->type_name("REGEX");
-  command.Examples("  kiln microbenchmark\n  kiln microbenchmark --json --filter 'put'");
+  command.app->add_option("--transport", o.transport, "shm, grpc or both; default both")
+      ->check(OneOf({"shm", "grpc", "both"}))
+      ->type_name("NAME");
+  command.app->add_flag("--quick", o.quick, "Shorter and less exact: a minute instead of three");
+  command.app->add_option("--part", o.part)->group("");  // what it starts itself with
+  command.Examples(
+      "  kiln microbenchmark\n"
+      "  kiln microbenchmark --filter 'tasks (a)?sync' --transport shm\n"
+      "  kiln microbenchmark --json --filter 'put' > figures");
   command.Runs(RunMicrobenchmark, [invocation](CLI::App&, MicrobenchmarkOptions& options) {
     options.json = invocation->json;
   });

@@ -136,9 +136,12 @@ int RunList(Console& console, const ListOptions& options);
 
 struct MicrobenchmarkOptions {
   bool json = false;
-  std::string filter;  // regular expression on the names
+  std::string filter;              // regular expression on the names
+  std::string transport = "both";  // "shm", "grpc"
+  bool quick = false;
+  std::string part;  // in processes of its own making: what to measure
 };
-// With a head of its own. Its tasks run in this executable, re-run as a worker.
+// With heads of its own. Its tasks run in this executable, re-run as a worker.
 int RunMicrobenchmark(Console& console, const MicrobenchmarkOptions& options);
 // In such a worker: does not return. Else nothing.
 void ServeMicrobenchmark(int argc, char** argv);

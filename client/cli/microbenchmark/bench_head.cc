@@ -1,21 +1,32 @@
 #include "client/cli/microbenchmark/bench_head.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
 #include "client/cli/head_client.h"
 #include "client/cli/interrupt.h"
+#include "client/cli/lock_holder.h"
 #include "client/cli/microbenchmark/report.h"
 
 namespace kiln::cli::microbenchmark {
 namespace {
+
+// The message of an error printed as JSON; all of `output` if it is none.
+std::string ErrorMessage(const std::string& output) {
+  auto document = nlohmann::json::parse(output, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object() || !document.contains("error")) return output;
+  return document["error"].value("message", output);
+}
 
 // Runs this executable with `arguments`. Returns: its standard output and error.
 // Errors: Unknown (another exit code than 0; the message is what it printed).
@@ -28,18 +39,29 @@ Result<std::string> RunKiln(const std::string& arguments) {
   size_t got;
   while ((got = fread(buffer, 1, sizeof buffer, pipe)) > 0) output.append(buffer, got);
   if (pclose(pipe) == 0) return output;
-  return Status(Code::kUnknown, "`kiln " + arguments + "` failed: " + output);
+  return Status(Code::kUnknown, "`kiln " + arguments.substr(0, arguments.find(' ')) +
+                                    "` failed: " + ErrorMessage(output));
+}
+
+int WarmUp() {
+  return 0;
+}
+KILN_TASK(WarmUp);
+
+Result<std::unique_ptr<HeadClient>> ClientOf(const HeadInfo& info, Interrupt* interrupt) {
+  return HeadClient::Connect({info.address, ""}, interrupt);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<BenchHead>> BenchHead::Start() {
+Result<std::unique_ptr<BenchHead>> BenchHead::Start(const std::string& arguments) {
   std::string dir = std::filesystem::temp_directory_path() / "kiln-bench-XXXXXX";
   if (!mkdtemp(dir.data())) return Status(Code::kUnavailable, "cannot make the directory " + dir);
   std::unique_ptr<BenchHead> head(new BenchHead());
   head->info_.session_dir = dir;
   auto start = Timer::now();
-  Result<std::string> output = RunKiln("start --head --json --session-dir " + dir);
+  Result<std::string> output =
+      RunKiln("start --head --json --session-dir " + dir + " " + arguments);
   head->start_seconds_ = SecondsSince(start);
   head->stopped_ = !output.ok();
   if (!output.ok()) return output.status();
@@ -61,9 +83,17 @@ Status BenchHead::Stop() {
   return output.ok() ? Status() : output.status();
 }
 
+Session BenchHead::Connect() const {
+  static char program[] = "kiln", command[] = "microbenchmark";
+  static char* argv[] = {program, command, nullptr};
+  ConnectOptions options;
+  options.address = info_.address;
+  return kiln::Connect(2, argv, options);
+}
+
 Result<std::vector<pid_t>> BenchHead::WorkerPids() const {
   Interrupt interrupt;
-  Result<std::unique_ptr<HeadClient>> client = HeadClient::Connect({info_.address, ""}, &interrupt);
+  Result<std::unique_ptr<HeadClient>> client = ClientOf(info_, &interrupt);
   if (!client.ok()) return client.status();
   Result<v1::ListWorkersResponse> workers = (*client)->ListWorkers(v1::ListRequest());
   if (!workers.ok()) return workers.status();
@@ -72,6 +102,54 @@ Result<std::vector<pid_t>> BenchHead::WorkerPids() const {
     if (worker.pid() > 0) pids.push_back(static_cast<pid_t>(worker.pid()));
   }
   return pids;
+}
+
+Result<std::string> BenchHead::Transport() const {
+  Interrupt interrupt;
+  Result<std::unique_ptr<HeadClient>> client = ClientOf(info_, &interrupt);
+  if (!client.ok()) return client.status();
+  Result<v1::ListSessionsResponse> sessions = (*client)->ListSessions(v1::ListRequest());
+  if (!sessions.ok()) return sessions.status();
+  std::string transport;
+  for (const v1::SessionInfo& session : sessions->sessions()) {
+    if (!transport.empty() && session.transport() != transport) {
+      return Status(Code::kFailedPrecondition, "sessions speak different transports");
+    }
+    transport = session.transport();
+  }
+  const char* asked = std::getenv("KILN_TRANSPORT");
+  if (asked && *asked && transport != asked) {
+    return Status(Code::kFailedPrecondition, std::string("asked for ") + asked +
+                                                 ", but sessions speak " +
+                                                 (transport.empty() ? "nothing" : transport));
+  }
+  return transport;
+}
+
+Result<BenchSession> BenchSession::Open(Report* report, const std::string& head_arguments) {
+  Result<std::unique_ptr<BenchHead>> head = BenchHead::Start(head_arguments);
+  if (!head.ok()) return head.status();
+  Session session = (*head)->Connect();
+  // Long enough on all CPUs that each has a worker.
+  std::vector<Ref<int>> refs;
+  for (int i = 0; i < 1000; ++i) refs.push_back(session.Submit(WarmUp));
+  session.Get(refs);
+  Result<std::string> transport = (*head)->Transport();
+  if (!transport.ok()) return transport.status();
+  report->set_transport(*transport);
+  return BenchSession{std::move(*head), std::move(session)};
+}
+
+void StopHeadsIn(const std::string& dir) {
+  constexpr int kTries = 50;  // of 20 ms: a head may be starting
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    std::string session_dir = entry.path();
+    for (int i = 0; i < kTries && FindLockHolder(session_dir); ++i) {
+      if (i > 0) poll(nullptr, 0, 20);
+      (void)RunKiln("stop --force --session-dir " + session_dir);
+    }
+  }
 }
 
 Result<double> PssBytes(pid_t pid) {
@@ -83,7 +161,7 @@ Result<double> PssBytes(pid_t pid) {
     any = true;
     // A mapping's first line is its range in hexadecimal; the others begin with a capital.
     if (!line.empty() && !(line[0] >= 'A' && line[0] <= 'Z')) {
-      store = line.find("memfd:kiln-store") != std::string::npos;
+      store = line.find("kiln-store") != std::string::npos;
     } else if (line.starts_with("Pss:") && !store) {
       kilobytes += std::strtod(line.c_str() + 4, nullptr);
     }

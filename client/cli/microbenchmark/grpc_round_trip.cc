@@ -1,10 +1,11 @@
 // gRPC's own cost: the smallest unary call, answered by gRPC's health service.
+#include "client/cli/microbenchmark/grpc_round_trip.h"
+
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/client_unary_call.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/impl/rpc_method.h>
 
-#include "client/cli/microbenchmark/suites.h"
 #include "kiln/v1/state.pb.h"
 
 namespace kiln::cli::microbenchmark {
@@ -19,7 +20,7 @@ void MeasureGrpcRoundTrip(Report* report, const std::string& head_address) {
   // The health messages have no required fields, so an empty message of any type will do.
   v1::GetStatusRequest request;
   v1::GetStatusRequest response;
-  report->Rate("grpc unary round trip", "", "calls/s", [&] {
+  report->Rate("grpc unary round trip", "calls/s", [&] {
     grpc::ClientContext context;
     (void)grpc::internal::BlockingUnaryCall(channel.get(), check, &context, request, &response);
   });

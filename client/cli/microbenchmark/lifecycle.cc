@@ -1,10 +1,10 @@
 // Starting, idling and stopping.
 #include <poll.h>
 
-#include <algorithm>
 #include <vector>
 
-#include "client/cli/microbenchmark/suites.h"
+#include "client/cli/microbenchmark/bench_head.h"
+#include "client/cli/microbenchmark/parts.h"
 
 namespace kiln::cli::microbenchmark {
 namespace {
@@ -14,21 +14,8 @@ int Nothing() {
 }
 KILN_TASK(Nothing);
 
-constexpr int kRounds = 5;
+constexpr int kRounds = 10;
 constexpr int kIdleMilliseconds = 2000;
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-Session ConnectTo(const BenchHead& head) {
-  static char program[] = "kiln", command[] = "microbenchmark";
-  static char* argv[] = {program, command, nullptr};
-  ConnectOptions options;
-  options.address = head.info().address;
-  return Connect(2, argv, options);
-}
 
 Status MeasureIdle(Report* report, const BenchHead& head) {
   // Workers of the reserve come up after the head can serve.
@@ -39,7 +26,7 @@ Status MeasureIdle(Report* report, const BenchHead& head) {
     workers = head.WorkerPids();
   }
   if (!workers.ok()) return workers.status();
-  pid_t head_pid = static_cast<pid_t>(head.info().pid);
+  pid_t head_pid = head.pid();
   poll(nullptr, 0, 500);  // let what is starting finish
   auto cpu = [&] {
     double sum = CpuSeconds(head_pid).ok() ? *CpuSeconds(head_pid) : 0;
@@ -68,17 +55,16 @@ Status MeasureIdle(Report* report, const BenchHead& head) {
   return Status();
 }
 
-}  // namespace
-
-Status MeasureLifecycle(Report* report) {
+Status MeasureStarts(Report* report) {
   std::vector<double> starts, first_results, stops;
-  for (int round = 0; round < kRounds; ++round) {
+  const int rounds = report->Rounds(kRounds);
+  for (int round = 0; round < rounds; ++round) {
     auto begin = Timer::now();
     Result<std::unique_ptr<BenchHead>> head = BenchHead::Start();
     if (!head.ok()) return head.status();
     starts.push_back((*head)->start_seconds() * 1e3);
     {
-      Session session = ConnectTo(**head);
+      Session session = (*head)->Connect();
       session.Get(session.Submit(Nothing));
       first_results.push_back(SecondsSince(begin) * 1e3);
     }
@@ -86,16 +72,28 @@ Status MeasureLifecycle(Report* report) {
     if (Status status = (*head)->Stop(); !status.ok()) return status;
     stops.push_back(SecondsSince(stop) * 1e3);
   }
+  const auto n = starts.size();
+  report->Add({.name = "start head to serving", .value = Median(starts), .unit = "ms", .n = n});
   report->Add(
-      {.name = "start head to serving", .value = Median(starts), .unit = "ms", .n = kRounds});
-  report->Add({.name = "start head to first result",
-               .value = Median(first_results),
-               .unit = "ms",
-               .n = kRounds});
-  report->Add({.name = "stop head", .value = Median(stops), .unit = "ms", .n = kRounds});
-  Result<std::unique_ptr<BenchHead>> idle = BenchHead::Start();
-  if (!idle.ok()) return idle.status();
-  return MeasureIdle(report, **idle);
+      {.name = "start head to first result", .value = Median(first_results), .unit = "ms", .n = n});
+  report->Add({.name = "stop head", .value = Median(stops), .unit = "ms", .n = n});
+  return Status();
+}
+
+}  // namespace
+
+Status MeasureLifecycle(Report* report) {
+  {
+    Result<BenchSession> bench = BenchSession::Open(report);  // says what transport it is
+    if (!bench.ok()) return bench.status();
+  }
+  if (report->Wants({"start head to serving", "start head to first result", "stop head"})) {
+    if (Status status = MeasureStarts(report); !status.ok()) return status;
+  }
+  if (!report->Wants({"idle cpu", "idle memory head", "idle memory worker"})) return Status();
+  Result<std::unique_ptr<BenchHead>> head = BenchHead::Start();
+  if (!head.ok()) return head.status();
+  return MeasureIdle(report, **head);
 }
 
 }  // namespace kiln::cli::microbenchmark

@@ -1,35 +1,35 @@
-// Putting and getting objects.
+// Small objects, and getting large ones.
+#include <utility>
 #include <vector>
 
-#include "client/cli/microbenchmark/suites.h"
+#include "client/cli/microbenchmark/bench_head.h"
+#include "client/cli/microbenchmark/parts.h"
 
 namespace kiln::cli::microbenchmark {
+namespace {
 
-void MeasureObjects(Report* report, const Session& session, const std::string& transport) {
+constexpr Report::Repeat kShort = {.duration = std::chrono::milliseconds(500)};
+
+}  // namespace
+
+Status MeasureObjects(Report* report) {
+  const std::pair<const char*, size_t> kSizes[] = {
+      {"get of 1 KiB", 128}, {"get of 1 MiB", size_t{1} << 17}, {"get of 1 GiB", size_t{1} << 27}};
+  Result<BenchSession> bench = BenchSession::Open(report);
+  if (!bench.ok()) return bench.status();
+  const Session& session = bench->session;
   Ref<int> small = session.Put(0);
-  report->Rate("single client get calls", transport, "calls/s", [&] { session.Get(small); });
-  report->Rate("single client put calls", transport, "calls/s", [&] { session.Put(0); });
-
-  const std::string gigabytes = "single client put gigabytes";
-  if (report->Wants(gigabytes)) {
-    // From touched memory, into pages of the store that have been used before.
-    std::vector<double> source(125'000'000, 1.0);
-    session.Put(source);
-    session.Put(source);
-    report->Throughput(gigabytes, transport, "GB/s", 5, [&] {
-      session.Put(source);
-      return 1.0;
-    });
-  }
-  for (auto [label, size] :
-       {std::pair{"1 KiB", size_t{128}}, {"1 MiB", size_t{1} << 17}, {"1 GiB", size_t{1} << 27}}) {
-    std::string name = std::string("get of ") + label;
-    if (!report->Wants(name)) continue;
-    auto array = session.Create<double>(size);
-    auto ref = session.Put(std::move(array));
+  report->Rate(
+      "single client get calls", "calls/s", [&] { session.Get(small); }, kShort);
+  report->Rate("single client put calls", "calls/s", [&] { session.Put(0); },
+               {.duration = std::chrono::milliseconds(1000)});
+  for (auto [name, size] : kSizes) {
+    if (!report->Wants({name})) continue;
+    auto ref = session.Put(session.Create<double>(size));
     report->Rate(
-        name, transport, "calls/s", [&] { session.Get(ref); }, std::chrono::milliseconds(500));
+        name, "calls/s", [&] { session.Get(ref); }, kShort);
   }
+  return Status();
 }
 
 }  // namespace kiln::cli::microbenchmark

@@ -1,9 +1,12 @@
-// Submitting, running and waiting for tasks.
-#include <algorithm>
-#include <thread>
+// One task at a time, batches, and several drivers at once.
+#include <cstdio>
+#include <iostream>
+#include <string>
 #include <vector>
 
-#include "client/cli/microbenchmark/suites.h"
+#include "client/cli/microbenchmark/bench_head.h"
+#include "client/cli/microbenchmark/part_process.h"
+#include "client/cli/microbenchmark/parts.h"
 
 namespace kiln::cli::microbenchmark {
 namespace {
@@ -13,69 +16,84 @@ int Noop() {
 }
 KILN_TASK(Noop);
 
-// Keeps its CPUs until it is cancelled.
-int Hold() {
-  while (!Cancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return 0;
-}
-KILN_TASK(Hold);
+constexpr int kBatch = 10'000;  // tasks submitted before the first is waited for
+constexpr int kDrivers = 4;
+constexpr auto kDriving = std::chrono::milliseconds(2000);
 
-constexpr int kBatch = 10'000;    // tasks of one "async" measurement
-constexpr int kWaitRefs = 1'000;  // as Ray's benchmark of this name
-constexpr int kQueued = 1'000'000;
-
-void MeasureQueue(Report* report, const Session& session, const std::string& transport,
-                  pid_t head_pid) {
-  const std::string name = "1M queued no-op tasks";
-  if (!report->Wants(name)) return;
-  double before = PssBytes(head_pid).ok() ? *PssBytes(head_pid) : 0;
-  auto start = Timer::now();
+double RunBatch(const Session& session) {
   std::vector<Ref<int>> refs;
-  refs.reserve(kQueued);
-  // All CPUs are taken meanwhile, so that all tasks are in the queue at once.
-  Ref<int> hold = session.With({.num_cpus = session.num_cpus(), .priority = 1}).Submit(Hold);
-  for (int i = 0; i < kQueued; ++i) refs.push_back(session.Submit(Noop));
-  double submitted = SecondsSince(start);
-  double at_peak = PssBytes(head_pid).ok() ? *PssBytes(head_pid) : 0;
-  session.Cancel(hold);
-  session.Wait(refs, refs.size());
-  double drained = SecondsSince(start);
-  size_t right = 0;
-  for (int value : session.Get(refs)) right += value == 0;
-  report->Add({.name = name, .transport = transport, .value = drained, .unit = "s", .n = right});
-  report->Add({.name = "1M queued no-op tasks, submit",
-               .transport = transport,
-               .value = submitted,
-               .unit = "s",
-               .n = right});
-  report->Add({.name = "head memory per queued task",
-               .transport = transport,
-               .value = (at_peak - before) / kQueued,
-               .unit = "bytes",
-               .n = kQueued});
+  refs.reserve(kBatch);
+  for (int i = 0; i < kBatch; ++i) refs.push_back(session.Submit(Noop));
+  session.Get(refs);
+  return kBatch;
 }
 
 }  // namespace
 
-void MeasureTasks(Report* report, const Session& session, const std::string& transport,
-                  pid_t head_pid) {
-  session.Get(session.Submit(Noop));  // a worker is there
-  report->Rate("single client tasks sync", transport, "tasks/s",
-               [&] { session.Get(session.Submit(Noop)); });
-  report->Throughput("single client tasks async", transport, "tasks/s", 10, [&] {
-    std::vector<Ref<int>> refs;
-    refs.reserve(kBatch);
-    for (int i = 0; i < kBatch; ++i) refs.push_back(session.Submit(Noop));
-    session.Get(refs);
-    return double{kBatch};
-  });
-  // One ref at a time until all are done.
-  report->Rate("single client wait 1k refs", transport, "rounds/s", [&] {
-    std::vector<Ref<int>> left;
-    for (int i = 0; i < kWaitRefs; ++i) left.push_back(session.Submit(Noop));
-    while (!left.empty()) left = session.Wait(left, 1).not_ready;
-  });
-  MeasureQueue(report, session, transport, head_pid);
+Status MeasureTasks(Report* report) {
+  Result<BenchSession> bench = BenchSession::Open(report);
+  if (!bench.ok()) return bench.status();
+  const Session& session = bench->session;
+  auto call = [&] { session.Get(session.Submit(Noop)); };
+  report->Rate("single client tasks sync", "tasks/s", call);
+  report->Rate("single client tasks sync, think 20 us", "tasks/s", call,
+               {.think = std::chrono::microseconds(20)});
+  if (report->Wants({"single client tasks async"})) RunBatch(session);  // to warm up
+  report->Throughput("single client tasks async", "tasks/s", 15, [&] { return RunBatch(session); });
+  return Status();
+}
+
+// Each driver prints a line when it is warm, begins when it reads one, and prints the tasks it got
+// done per second.
+Status MeasureDrivers(Report* report) {
+  Result<BenchSession> bench = BenchSession::Open(report);
+  if (!bench.ok()) return bench.status();
+  std::vector<PartProcess> drivers;
+  for (int i = 0; i < kDrivers; ++i) {
+    Result<PartProcess> driver =
+        PartProcess::Start({.part = "driver",
+                            .quick = report->quick(),
+                            .environment = {"KILN_ADDRESS=" + bench->head->info().address}});
+    if (!driver.ok()) return driver.status();
+    drivers.push_back(std::move(*driver));
+  }
+  for (PartProcess& driver : drivers) {
+    if (!driver.ReadLine(nullptr)) return driver.Wait();
+  }
+  Result<std::string> transport = bench->head->Transport();  // theirs too
+  if (!transport.ok()) return transport.status();
+  for (PartProcess& driver : drivers) driver.WriteLine("go");
+  double total = 0;
+  for (PartProcess& driver : drivers) {
+    std::optional<std::string> rate = driver.ReadLine(nullptr);
+    if (!rate) return driver.Wait();
+    total += std::stod(*rate);
+  }
+  // None leaves before all have read their figures: its end would be the others' work.
+  for (PartProcess& driver : drivers) driver.WriteLine("end");
+  for (PartProcess& driver : drivers) {
+    if (Status status = driver.Wait(); !status.ok()) return status;
+  }
+  report->Add(
+      {.name = "multi client tasks async", .value = total, .unit = "tasks/s", .n = kDrivers});
+  return Status();
+}
+
+Status RunDriver(Report* report) {
+  static char program[] = "kiln", command[] = "microbenchmark";
+  static char* argv[] = {program, command, nullptr};
+  Session session = Connect(2, argv);
+  for (int i = 0; i < 3; ++i) RunBatch(session);
+  std::string line;
+  std::cout << "ready" << std::endl;
+  std::getline(std::cin, line);
+  const auto driving = report->quick() ? kDriving / 10 : kDriving;
+  double done = 0;
+  auto start = Timer::now();
+  while (Timer::now() - start < driving) done += RunBatch(session);
+  std::cout << done / SecondsSince(start) << std::endl;
+  std::getline(std::cin, line);
+  return Status();
 }
 
 }  // namespace kiln::cli::microbenchmark
