@@ -1,61 +1,62 @@
-"""Makes a table of the figures of several runs of `kiln microbenchmark --json`: their medians.
+"""Makes tables of the figures of several runs of `kiln microbenchmark --json`: their medians.
 
   scripts/bench_table.py [--write docs/benchmarks.md] FIGURES
 
-FIGURES has one JSON object per line: name, transport, value, unit, p50_us, p99_us, n. The table
+FIGURES has one JSON object per line: name, transport, value, unit, p50_us, p99_us, n. The text
 goes to standard output, and with --write also between the two marker lines of that file.
 """
 
 import argparse
 import datetime
-import json
 import os
 import platform
-import statistics
 import sys
 from pathlib import Path
+
+from bench_figures import Figures, number
+from bench_targets import targets
 
 BEGIN = "<!-- bench: begin -->"
 END = "<!-- bench: end -->"
 
 
-def read_figures(path):
-    """Returns the rows of all runs by (name, transport), in order of appearance."""
-    figures = {}
-    for number, line in enumerate(Path(path).read_text().splitlines(), 1):
-        try:
-            row = json.loads(line)
-            figures.setdefault((row["name"], row["transport"]), []).append(row)
-        except (ValueError, KeyError, TypeError) as error:
-            sys.exit(f"{path}:{number}: not a figure: {error!r}: {line[:200]}")
-    if not figures:
-        sys.exit(f"{path}: no figures")
-    return figures
+def times(figures, name, transport):
+    p50, p99 = (figures.median(name, transport, field) for field in ("p50_us", "p99_us"))
+    return "" if p50 is None else f"{number(p50)} / {number(p99)}"
 
 
-def median(rows, field):
-    values = [row[field] for row in rows if row.get(field) is not None]
-    return statistics.median(values) if values else None
-
-
-def number(value):
-    """Three digits that count, thousands grouped; empty for none."""
-    if value is None:
+def advantage(figures, name):
+    """By how much shared memory is faster; empty where that is no question."""
+    shm, grpc = figures.median(name, "shm"), figures.median(name, "grpc")
+    unit = figures.unit(name)
+    if not shm or not grpc:
         return ""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    if unit.endswith("/s"):
+        return f"{number(shm / grpc)} x"
+    return f"{number(grpc / shm)} x" if unit in ("s", "ms", "us") else ""
 
 
-def table(figures):
-    runs = max(len(rows) for rows in figures.values())
-    yield f"| benchmark | transport | median of {runs} | lowest to highest | p50 us | p99 us |"
-    yield "|---|---|---:|---:|---:|---:|"
-    for (name, transport), rows in figures.items():
-        values = [row["value"] for row in rows]
-        yield (f"| {name} | {transport or ''} | {number(median(rows, 'value'))} {rows[0]['unit']} "
-               f"| {number(min(values))} to {number(max(values))} "
-               f"| {number(median(rows, 'p50_us'))} | {number(median(rows, 'p99_us'))} |")
+def machine_table(figures):
+    yield f"| the machine's own limits | median of {figures.runs} | unit | p50 / p99 us |"
+    yield "|---|---:|---|---:|"
+    for name in figures.names():
+        if (name, None) in figures.rows:
+            yield (f"| {name} | {number(figures.median(name))} | {figures.unit(name)} "
+                   f"| {times(figures, name, None)} |")
+
+
+def kiln_table(figures):
+    yield ("| kiln | shm | grpc | unit | shm faster | shm p50 / p99 us | grpc p50 / p99 us "
+           "| target for shm | |")
+    yield "|---|---:|---:|---|---:|---:|---:|---|---|"
+    for name in figures.names():
+        if (name, None) in figures.rows:
+            continue
+        target, met = targets(figures, name)
+        yield (f"| {name} | {number(figures.median(name, 'shm'))} "
+               f"| {number(figures.median(name, 'grpc'))} | {figures.unit(name)} "
+               f"| {advantage(figures, name)} | {times(figures, name, 'shm')} "
+               f"| {times(figures, name, 'grpc')} | {target} | {met} |")
 
 
 def first_match(path, key):
@@ -93,7 +94,8 @@ def main():
     parser.add_argument("--write", metavar="FILE")
     parser.add_argument("figures")
     arguments = parser.parse_args()
-    text = "\n".join([machine(), "", *table(read_figures(arguments.figures))])
+    figures = Figures(arguments.figures)
+    text = "\n".join([machine(), "", *machine_table(figures), "", *kiln_table(figures)])
     print(text)
     if arguments.write:
         write_between_markers(arguments.write, text)

@@ -4,6 +4,7 @@
 #   scripts/install-deps.sh            all: build, tests, checks
 #   scripts/install-deps.sh --tests    build and tests
 #   scripts/install-deps.sh --build    build only
+#   scripts/install-deps.sh --bench    build, and the plots of scripts/bench.sh --write
 #   scripts/install-deps.sh --list     prints the packages of the chosen set, installs nothing
 #
 # Does nothing, and needs no root, when all are there.
@@ -16,6 +17,7 @@ build_packages=(
   libmsgpack-cxx-dev nlohmann-json3-dev                                   # values
   libspdlog-dev libfmt-dev libcli11-dev)                                  # logs, options
 test_packages=(catch2 python3 python3-grpcio python3-protobuf)  # any gRPC client: tests/rpc
+bench_packages=(python3 python3-matplotlib)                    # docs/plots
 check_packages=(clang-format clang-tidy shellcheck git)
 
 packages=("${build_packages[@]}" "${test_packages[@]}" "${check_packages[@]}")
@@ -24,6 +26,7 @@ for argument in "$@"; do
   case "$argument" in
     --build) packages=("${build_packages[@]}") ;;
     --tests) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
+    --bench) packages=("${build_packages[@]}" "${bench_packages[@]}") ;;
     --list) list=true ;;
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" && exit 0 ;;
     *) echo "install-deps.sh: unknown option $argument; see --help" >&2 && exit 2 ;;

@@ -14,10 +14,10 @@ namespace kiln::cli::microbenchmark {
 namespace {
 
 constexpr int kWidth = 8;             // tasks in a step
-constexpr int kLeastSteps = 12;       // the longest tasks; 0.5 s of them
+constexpr int kLeastSteps = 12;       // the longest tasks; 0.8 s of them
 constexpr int kMostSteps = 2'000;     // the shortest ones
-constexpr double kIdealUs = 150'000;  // work of one measurement per worker
-constexpr double kFirstUs = 1, kLastUs = 12'000, kFactor = 1.6;
+constexpr double kIdealUs = 100'000;  // work of one measurement per worker
+constexpr double kFirstUs = 1, kLastUs = 17'000, kFactor = 2;
 constexpr double kEnough = 0.95;  // efficiency at which the curve need not go on
 
 uint64_t Independent(uint64_t iterations) {
@@ -80,7 +80,7 @@ class Curve {
       : report_(report), session_(session), pattern_(pattern) {}
 
   void Measure(double iterations_per_us) {
-    const double factor = report_->quick() ? kFactor * kFactor : kFactor;
+    const double factor = report_->quick() ? 2 * kFactor : kFactor;
     for (double us = kFirstUs; us <= kLastUs; us *= factor) {
       points_.push_back({us, EfficiencyAt(us, iterations_per_us)});
       report_->Add({.name = "efficiency, " + pattern_.name,
@@ -91,19 +91,18 @@ class Curve {
     }
   }
 
-  // Adds where the curve last rises above `share`, between two points on a logarithmic scale.
+  // Adds the shortest length that reaches `share`, between two points on a logarithmic scale.
   void AddMetg(const std::string& name, double share) const {
-    auto below = std::find_if(points_.rbegin(), points_.rend(),
-                              [&](const Point& point) { return point.efficiency < share; });
-    if (below == points_.rbegin()) {
+    auto high = std::find_if(points_.begin(), points_.end(),
+                             [&](const Point& point) { return point.efficiency >= share; });
+    if (high == points_.end()) {
       return report_->Note(name + ": not reached with the longest tasks");
     }
-    double us = points_.front().task_us;  // at most
-    if (below != points_.rend()) {
-      const Point& low = *below;
-      const Point& high = *(below - 1);
-      double way = (share - low.efficiency) / (high.efficiency - low.efficiency);
-      us = low.task_us * std::pow(high.task_us / low.task_us, way);
+    double us = high->task_us;  // of the first point: at most
+    if (high != points_.begin()) {
+      const Point& low = *(high - 1);
+      double way = (share - low.efficiency) / (high->efficiency - low.efficiency);
+      us = low.task_us * std::pow(high->task_us / low.task_us, way);
     }
     report_->Add({.name = name, .value = us, .unit = "us", .n = points_.size()});
   }
