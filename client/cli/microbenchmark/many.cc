@@ -52,9 +52,8 @@ int64_t CallSumAll(const Session& session, const std::vector<Ref<int>>& refs) {
   for (const Ref<int>& ref : refs) arguments.push_back({ref.handle()->id(), nullptr});
   const std::shared_ptr<detail::Runtime>& runtime = session.runtime();
   const detail::FunctionName& name = detail::NameOf(&sum_all_tag);
-  std::vector<detail::Id> ids =
-      runtime->Submit(name.library, name.function, {}, std::move(arguments));
-  return session.Get(Ref<int64_t>(std::make_shared<const detail::RefHandle>(runtime, ids[0])));
+  detail::Id id = runtime->Submit(name.library, name.function, {}, std::move(arguments));
+  return session.Get(Ref<int64_t>(std::make_shared<const detail::RefHandle>(runtime, id)));
 }
 
 void MeasureArgs(Report* report, const Session& session) {
