@@ -120,10 +120,10 @@ std::byte* RingTransport::AwaitRoom(size_t size_bytes) {
   }
 }
 
+// Whatever bytes lie before the socket's end.
 bool RingTransport::HeadHasGone() {
-  char byte;
-  const ssize_t got = recv(socket_fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+  pollfd socket{.fd = socket_fd_, .events = POLLRDHUP, .revents = 0};
+  return poll(&socket, 1, 0) > 0;
 }
 
 // A full socket is full of bytes that say the same.
