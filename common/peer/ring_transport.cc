@@ -219,7 +219,8 @@ bool RingTransport::Wait(std::unique_lock<std::mutex>& lock, std::condition_vari
       } else {
         wake.wait(lock);
       }
-      std::erase(followers_, &wake);
+      followers_.erase(
+          std::find(followers_.begin(), followers_.end(), &wake));  // others may share it
     }
     in_time = !deadline || Clock::now() < *deadline;
   }
