@@ -255,10 +255,10 @@ void RingTransport::Park(Deadline deadline) {
 void RingTransport::PassOn(std::unique_lock<std::mutex>& lock) {
   while (followers_.empty() && !hung_up_) {
     SetBell(unattended_);
-    if (unattended_ == Bell::kAwake) return;  // the task thread comes back by itself
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (reader_.empty()) return;
-    // Came between the last look and the bell.
+    // Came between the last look and the bell. A worker's task thread comes back by itself, but
+    // what came may be urgent, and its byte was taken while somebody led.
     leading_ = true;
     SetBell(Bell::kAwake);
     lock.unlock();
