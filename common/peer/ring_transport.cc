@@ -149,8 +149,8 @@ Result<v1::Welcome> RingTransport::Greet(const v1::Hello& hello) {
   while (true) {
     const bool gone = HeadHasGone();  // before the ring is read: it may hold the reason
     const Outcome outcome = reader_.Read(&incoming_, limits::kMaxMessageBytes);
+    reader_.Release();
     if (outcome == Outcome::kFrame && answer.ParseFromString(incoming_)) {
-      reader_.Release();
       if (answer.has_welcome()) return answer.welcome();
       if (answer.has_goodbye()) {
         const v1::Goodbye& goodbye = answer.goodbye();
@@ -183,7 +183,6 @@ void RingTransport::Start(Receiver* receiver, std::mutex* mutex) {
 }
 
 bool RingTransport::ReadFrames() {
-  bool any = false;
   google::protobuf::Arena arena;
   for (size_t i = 0; i < limits::kBatchFrames; ++i) {
     const Outcome outcome = reader_.Read(&incoming_, limits::kMaxMessageBytes);
@@ -194,13 +193,12 @@ bool RingTransport::ReadFrames() {
       break;
     }
     receiver_->OnFrame(*frame);
-    any = true;
   }
-  reader_.Release();
-  if (any && rings_->header().head_wants_room.state.load(std::memory_order_relaxed) != 0) {
-    RingHead();
-  }
-  return any;
+  if (!reader_.Release()) return false;
+  // The head says that it wants room, then looks for it, then sleeps.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (rings_->header().head_wants_room.state.load(std::memory_order_relaxed) != 0) RingHead();
+  return true;
 }
 
 bool RingTransport::Wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,

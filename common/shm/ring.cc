@@ -80,24 +80,24 @@ RingReader::Outcome RingReader::Read(std::string* frame, size_t max_frame_bytes)
     }
     const char* bytes = reinterpret_cast<const char*>(data_ + at + sizeof header);
     if (header.kind == RecordKind::kLast && parts_.empty()) {
+      // A long one's memory is not kept; an assignment would keep it.
+      if (frame->capacity() > 2 * kMaxRecordBytes) std::string().swap(*frame);
       frame->assign(bytes, header.size_bytes);
       return Outcome::kFrame;
     }
     parts_.append(bytes, header.size_bytes);
-    if (header.kind == RecordKind::kPart) {
-      Release();  // the rest of a long frame needs the room
-      continue;
-    }
+    if (header.kind == RecordKind::kPart) continue;
     frame->swap(parts_);
-    parts_ = std::string();  // a long one's memory is not kept
+    std::string().swap(parts_);
     return Outcome::kFrame;
   }
 }
 
-void RingReader::Release() {
-  if (released_ == head_) return;
+bool RingReader::Release() {
+  if (released_ == head_) return false;
   released_ = head_;
   shared_head_->bytes.store(head_, std::memory_order_release);
+  return true;
 }
 
 }  // namespace kiln::shm

@@ -84,13 +84,16 @@ class RingReader {
     kEmpty,   // nothing more is there
     kBroken,  // the writer lies; nothing is read from now on
   };
-  // Reads the next frame into `frame`, put together from its parts. What was read must be given
-  // back with Release sooner or later.
+  // Reads the next frame into `frame`, put together from its parts. What was read is to be given
+  // back with Release, after kEmpty too: the rest of a long frame may need the room. Between two
+  // calls of Release no more is read than the ring holds, however fast the writer writes.
   Outcome Read(std::string* frame, size_t max_frame_bytes);
-  // Lets the writer use the room of what was read.
-  void Release();
+  // Lets the writer use the room of what was read. Returns: true if there was anything.
+  bool Release();
   // True if nothing more is readable; looks at the shared position.
-  bool empty() const { return shared_tail_->bytes.load(std::memory_order_acquire) == head_; }
+  bool empty() const {
+    return broken_ || shared_tail_->bytes.load(std::memory_order_acquire) == head_;
+  }
   bool broken() const { return broken_; }
 
  private:
