@@ -145,6 +145,14 @@ void RingChannel::Flush() {
   if (ended()) return;
   FlushBacklog();
   if (writer_.Publish() || urgent_) RingPeer();
+  if (!backlog_.empty()) {
+    // Not only before the head sleeps: this turn may be another thread's, while the loop's sleeps.
+    rings_->header().head_wants_room.state.store(1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (FlushBacklog() && writer_.Publish()) RingPeer();
+  }
+  // A peer that finds the end makes no more room.
+  if (closed_ && backlog_.empty()) shutdown(socket_fd_, SHUT_WR);
 }
 
 void RingChannel::RingPeer() {
@@ -177,9 +185,8 @@ void RingChannel::Close(const Status& status) {
     frame.mutable_goodbye()->set_code(static_cast<int32_t>(status.code()));
     Send(frame, /*urgent=*/true);
   }
-  Flush();
   closed_ = true;
-  shutdown(socket_fd_, SHUT_WR);
+  Flush();
   close_timer_ = loop_->At(Clock::now() + limits::kCloseGrace, [this] { End(); });
 }
 
