@@ -99,7 +99,8 @@ inline constexpr Duration kCloseGrace = seconds(1);
 inline constexpr size_t kChunkBytes = size_t{1} << 20;
 // A peer that has not said hello by then is disconnected.
 inline constexpr Duration kHelloTimeout = seconds(10);
-// Peers with rings (half a megabyte each) that have not said hello; beyond it the next is refused.
+// Peers with rings (half a megabyte each) that have not said hello; beyond it the oldest of them is
+// disconnected.
 inline constexpr size_t kMaxUngreeted = 64;
 // Rows of a list when the caller names no limit.
 inline constexpr uint32_t kListRows = 100;

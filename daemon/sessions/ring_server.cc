@@ -68,9 +68,8 @@ void RingServer::Greet(int fd) {
   std::string refused;
   if (!peer.ok() || !shm::IsTrusted(*peer)) {
     refused = "another user";
-  } else if (CountUngreeted() >= limits::kMaxUngreeted) {
-    refused = "too many connections without a Hello";
   } else {
+    if (CountUngreeted() >= limits::kMaxUngreeted) DropOldestUngreeted();
     Result<std::unique_ptr<shm::Rings>> rings = shm::Rings::Create();
     if (rings.ok()) {
       const std::array fds = {(*rings)->fd(), store_->fd()};
@@ -93,6 +92,14 @@ void RingServer::Greet(int fd) {
 size_t RingServer::CountUngreeted() const {
   return static_cast<size_t>(std::count_if(
       channels_.begin(), channels_.end(), [](const auto& channel) { return !channel->greeted(); }));
+}
+
+// An honest peer says hello within a millisecond: the oldest is none, the next one may be.
+void RingServer::DropOldestUngreeted() {
+  const auto oldest = std::find_if(channels_.begin(), channels_.end(),
+                                   [](const auto& channel) { return !channel->greeted(); });
+  log::Warning("event=rings_dropped reason=\"too many connections without a Hello\"");
+  channels_.erase(oldest);
 }
 
 void RingServer::RemoveEnded() {

@@ -39,6 +39,8 @@ class RingServer : public EventLoop::Polled {
   void Accept();
   void Greet(int fd);
   size_t CountUngreeted() const;
+  // Requires: there is one.
+  void DropOldestUngreeted();
   void RemoveEnded();
 
   EventLoop* const loop_;
@@ -49,7 +51,7 @@ class RingServer : public EventLoop::Polled {
   static constexpr size_t kArenaBytes = 64 * 1024;
   const std::unique_ptr<char[]> arena_block_;
   google::protobuf::Arena arena_;
-  std::vector<std::unique_ptr<RingChannel>> channels_;
+  std::vector<std::unique_ptr<RingChannel>> channels_;  // longest connected first
   EventLoop::TimerId accept_timer_ = 0;  // while no descriptor was free
 };
 
