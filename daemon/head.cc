@@ -9,6 +9,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "daemon/process/memory.h"
 
 namespace kiln {
 namespace {
@@ -67,7 +68,10 @@ Head::~Head() {
 
 Status Head::Build() {
   const SessionPaths& paths = options_.paths;
-  Result<std::unique_ptr<store::Store>> store = store::Store::Open(loop_, options_.store);
+  store::StoreOptions store_options = options_.store;
+  store_options.is_idle = [this] { return core_.GetTotals().tasks_running == 0; };
+  store_options.available_bytes = [] { return process::AvailableMemoryBytes(); };
+  Result<std::unique_ptr<store::Store>> store = store::Store::Open(loop_, store_options);
   if (!store.ok()) return store.status();
   store_ = std::move(*store);
 

@@ -48,7 +48,8 @@ Result<HeadOptions> ToOptions(const HeadArguments& arguments, const SessionPaths
                       " bytes was asked for, but only " + std::to_string(available) +
                       " bytes of memory are available; choose a smaller --object-store-memory");
   }
-  options.store = {store_bytes, paths.store_socket, arguments.store_pages};
+  options.store = {store_bytes, paths.store_socket, arguments.store_pages,
+                   arguments.store_prefault_bytes};
   options.total = core::Resources(options.num_workers, available);
   for (const auto& [name, amount] : arguments.resources) options.total.SetCustom(name, amount);
   return options;

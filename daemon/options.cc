@@ -45,6 +45,10 @@ HeadArguments ParseArguments(int argc, char** argv) {
                  "pages of the object store: auto (huge if the machine can), 4k or huge")
       ->check(CLI::IsMember(kPageChoices).description(""))
       ->type_name("KIND");
+  app.add_option(
+      "--store-prefault", arguments.store_prefault_bytes,
+      "bytes of the object store that get their memory ahead, in the background; 0: none "
+      "(default: a quarter, at most 1 GiB of huge pages or 256 MiB of others)");
   app.add_option("--resources", resources, "custom resources, JSON: {\"disk\": 2}");
   app.add_option("--listen", arguments.listen, "also listen on TCP, loopback only: 127.0.0.1:0");
   app.add_option("--log-level", arguments.log_level, "debug, info, warning, error or off");

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "daemon/store/store_options.h"
@@ -14,6 +15,7 @@ struct HeadArguments {
   int num_cpus = 0;          // 0: those this process may use
   uint64_t store_bytes = 0;  // 0: 30 % of the available memory
   store::PageChoice store_pages = store::PageChoice::kAuto;
+  std::optional<uint64_t> store_prefault_bytes;  // nothing: what the store finds right
   std::map<std::string, double> resources;
   std::string listen;  // empty: no TCP
   std::string log_level = "info";

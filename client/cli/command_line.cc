@@ -93,6 +93,9 @@ void AddStart(CLI::App& parent, Invocation* invocation) {
                  "Pages of the object store: auto (huge if possible), 4k or huge; default auto")
       ->check(OneOf({"auto", "4k", "huge"}))
       ->type_name("KIND");
+  app.add_option("--store-prefault", o.store_prefault,
+                 "Part of the object store that gets its memory ahead; 0: none; default: a quarter")
+      ->type_name("SIZE");
   app.add_option("--resources", o.resources, "Custom resources: '{\"disk\": 2}'")
       ->type_name("JSON");
   app.add_option("--session-dir", o.session_dir,

@@ -28,9 +28,10 @@ struct StartOptions {
   std::string session_dir;  // empty: KILN_SESSION_DIR, then the user's own
   int num_cpus = 0;         // 0: all this process may use
   std::string object_store_memory;
-  std::string store_pages;  // "auto", "4k" or "huge"; empty: auto
-  std::string resources;    // JSON object of numbers
-  std::string listen;       // host:port; empty: no TCP
+  std::string store_prefault;  // size or "0"; empty: the head decides
+  std::string store_pages;     // "auto", "4k" or "huge"; empty: auto
+  std::string resources;       // JSON object of numbers
+  std::string listen;          // host:port; empty: no TCP
   std::string log_level;
   bool block = false;
 };

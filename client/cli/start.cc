@@ -67,6 +67,15 @@ Result<std::vector<std::string>> HeadArguments(const StartOptions& options) {
     add("--object-store-memory", std::to_string(*size));
   }
   add("--store-pages", options.store_pages);
+  if (options.store_prefault == "0") {
+    add("--store-prefault", "0");
+  } else if (!options.store_prefault.empty()) {
+    auto size = ParseSize(options.store_prefault);
+    if (!size.ok()) {
+      return Status(Code::kInvalidArgument, "--store-prefault: " + size.status().message());
+    }
+    add("--store-prefault", std::to_string(*size));
+  }
   auto resources = ParseResources(options.resources);
   if (!resources.ok()) return resources.status();
   add("--resources", options.resources);

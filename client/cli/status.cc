@@ -56,8 +56,8 @@ class StatusText {
                " memory\n";
     }
     text_ += "  " + FormatSize(status_.store_used_bytes()) + "/" +
-             FormatSize(status_.store_capacity_bytes()) + " object_store_memory (" +
-             (status_.store_pages() == "huge" ? "huge pages" : "4 KiB pages") + ")\n";
+             FormatSize(status_.store_capacity_bytes()) + " object_store_memory (" + Pages() +
+             ")\n";
     // A map has no order; people want the same one each time.
     std::map<std::string, double> custom(total.custom().begin(), total.custom().end());
     for (const auto& [name, amount] : custom) {
@@ -65,6 +65,13 @@ class StatusText {
       text_ +=
           "  " + Share(held == used.custom().end() ? 0 : held->second, amount) + " " + name + "\n";
     }
+  }
+
+  std::string Pages() const {
+    std::string warm = FormatSize(status_.store_warm_bytes()) + " warm";
+    if (status_.store_pages() == "huge") return "huge pages, " + warm;
+    const std::string& reason = status_.store_pages_reason();
+    return "4 KiB pages, " + warm + (reason.empty() ? "" : "; no huge ones: " + reason);
   }
 
   static std::string Share(double used, double total) {

@@ -20,7 +20,7 @@ constexpr int kCollapseTries = 3;
 
 Status NoMemory(const MappedRange& range, int error) {
   return Status(Code::kResourceExhausted, "the machine has no memory for " +
-                                              std::to_string(range.end - range.begin) +
+                                              std::to_string(range.size_bytes) +
                                               " bytes of the object store: " + strerror(error));
 }
 
@@ -48,35 +48,37 @@ const char* Name(PageKind kind) {
   return kind == PageKind::kHuge ? "huge" : "4k";
 }
 
-// One block at a time, for a block needs a page of its own before the kernel makes it a huge one.
+// One block at a time, for a block needs a page of its own before the kernel makes it a huge one. A
+// block that somebody else is busy with keeps its small pages.
 Status TakeHugePages(const MappedRange& range) {
-  for (uint64_t at = range.begin; at < range.end; at += kHugePageBytes) {
-    if (int error = Allocate(range.fd, at, kPageBytes)) return NoMemory(range, error);
-    int error = Collapse(range.base + at);
-    if (error == 0) continue;
+  Status failure;
+  for (uint64_t done = 0; done < range.size_bytes; done += kHugePageBytes) {
+    if (int error = Allocate(range.fd, range.offset + done, kPageBytes)) {
+      return NoMemory(range, error);
+    }
+    int error = Collapse(range.at + done);
     if (error == EINVAL) {
       return Status(Code::kFailedPrecondition,
                     "the kernel gives this process no huge pages for a memory file; it takes Linux "
                     "6.1, and neither 'deny' in "
                     "/sys/kernel/mm/transparent_hugepage/shmem_enabled nor PR_SET_THP_DISABLE");
     }
-    return Status(Code::kResourceExhausted,
-                  std::string("the kernel has no huge page free: ") + strerror(error));
+    if (error == 0) continue;
+    failure = Status(Code::kResourceExhausted,
+                     std::string("the kernel has no huge page free: ") + strerror(error));
+    if (error == ENOMEM) break;
   }
-  return Status();
-}
-
-Status TakePages(const MappedRange& range) {
-  int error = Allocate(range.fd, range.begin, range.end - range.begin);
-  return error == 0 ? Status() : NoMemory(range, error);
+  return failure;
 }
 
 Status TakeAndMapPages(const MappedRange& range) {
-  std::byte* begin = range.base + range.begin;
-  while (madvise(begin, range.end - range.begin, MADV_POPULATE_WRITE) != 0) {
+  while (madvise(range.at, range.size_bytes, MADV_POPULATE_WRITE) != 0) {
     if (errno == EINTR || errno == EAGAIN) continue;
-    if (errno == EINVAL || errno == ENOSYS) return TakePages(range);  // before Linux 5.14
-    return NoMemory(range, errno);
+    int error = errno;
+    if (error == EINVAL || error == ENOSYS) {  // before Linux 5.14: taken, not mapped
+      error = Allocate(range.fd, range.offset, range.size_bytes);
+    }
+    return error == 0 ? Status() : NoMemory(range, error);
   }
   return Status();
 }

@@ -24,24 +24,20 @@ const char* Name(PageKind kind);
 // Part of a memory file, as this process maps it.
 struct MappedRange {
   int fd;
-  std::byte* base;  // of the mapping; offset 0 of the file
-  uint64_t begin;   // offsets into the file
-  uint64_t end;
+  uint64_t offset;  // into the file
+  std::byte* at;    // where the mapping has this offset
+  uint64_t size_bytes;
 };
 
-// Gives the range pages of 2 MiB. Huge ones need a readable mapping, no more.
-// Requires: begin, end and base are multiples of kHugePageBytes.
+// Gives the range pages of 2 MiB. The mapping need not be writable.
+// Requires: offset, size and address are multiples of kHugePageBytes.
 // Errors: FailedPrecondition (the kernel cannot, or this process may not), ResourceExhausted (it
-// has
-//         none now): part of the range may have them, the rest has what it had.
+//         has none now): part of the range may have them, the rest has what it had.
 Status TakeHugePages(const MappedRange& range);
 
-// Gives the range pages of 4 KiB where it has none, without mapping them.
-// Errors: ResourceExhausted (the machine has no memory left).
-Status TakePages(const MappedRange& range);
-
-// The same, and maps them, so that the first write to each does not fault.
-// Requires: the range is writable.
+// Gives the range pages of 4 KiB where it has none, and maps them, so that the first write to each
+// does not fault.
+// Requires: the mapping is writable.
 // Errors: ResourceExhausted (the machine has no memory left).
 Status TakeAndMapPages(const MappedRange& range);
 

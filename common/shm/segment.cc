@@ -187,4 +187,21 @@ void Segment::EndWrite(uint64_t offset_bytes, uint64_t size_bytes) {
   (void)mprotect(base_ + offset_bytes, AlignUp(size_bytes, kPageBytes), PROT_READ);
 }
 
+// Pages of 4 KiB are taken by mapping them: fallocate leaves it to the first fault to clear a page,
+// which is most of its cost.
+Status Segment::Prefault(uint64_t begin, uint64_t end) {
+  if (pages_ == PageKind::kHuge && begin % kHugePageBytes == 0 && end % kHugePageBytes == 0) {
+    Status status = TakeHugePages(Range(begin, end));
+    (void)madvise(base_ + begin, end - begin, MADV_DONTNEED);  // of this mapping, not of the file
+    if (status.ok()) return status;
+  }
+  size_t size = end - begin;
+  void* window =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, static_cast<off_t>(begin));
+  if (window == MAP_FAILED) return SystemError("cannot map " + std::to_string(size) + " bytes");
+  Status status = TakeAndMapPages({fd_, begin, static_cast<std::byte*>(window), size});
+  munmap(window, size);
+  return status;
+}
+
 }  // namespace kiln::shm

@@ -58,11 +58,19 @@ class Segment {
   // Makes the range read-only again.
   void EndWrite(uint64_t offset_bytes, uint64_t size_bytes);
 
+  // Takes the pages of a range, written or not, for whoever will write to it; none stays in this
+  // process's page tables.
+  // Requires: begin and end are multiples of kPageBytes, the range lies inside.
+  // Errors:  ResourceExhausted (the machine has no memory left).
+  Status Prefault(uint64_t begin, uint64_t end);
+
  private:
   struct Mapping;
   Segment(int fd, uint64_t size_bytes, PageKind pages, std::unique_ptr<Mapping> mapping);
   static Result<std::unique_ptr<Segment>> Map(int fd, uint64_t size_bytes, PageKind pages);
-  MappedRange Range(uint64_t begin, uint64_t end) const { return {fd_, base_, begin, end}; }
+  MappedRange Range(uint64_t begin, uint64_t end) const {
+    return {fd_, begin, base_ + begin, end - begin};
+  }
   Status TakeHuge(uint64_t begin, uint64_t end) const;
   Status MakeWritable(uint64_t begin, uint64_t end);
 

@@ -156,6 +156,8 @@ void StateService::FillStatus(v1::Status* out) const {
   out->set_store_capacity_bytes(context_->store->capacity_bytes());
   out->set_store_used_bytes(context_->store->used_bytes());
   out->set_store_pages(shm::Name(context_->store->pages()));
+  out->set_store_warm_bytes(context_->store->warm_bytes());
+  out->set_store_prefaulting(context_->store->is_prefaulting());
   out->set_store_pages_reason(context_->store->why_not_huge());
   out->set_objects(totals.objects);
   out->set_drivers(totals.drivers);

@@ -4,8 +4,13 @@
 // Boost.Interprocess's allocators: an object's creator may write to all of its pages, and must not
 // be able to reach the head's notes. See D6 in docs/decisions.md.
 //
-// Equal fits go to the lowest address, so memory that has been used, whose pages are there, is used
-// again before untouched memory.
+// Memory that was used, whose pages are there, is used again first: the extent that ends the
+// segment (the tail) is taken from only when no other fits, and from its lowest address. So all
+// below the highest address ever given out is warm, but for the gaps that alignment leaves. Equal
+// fits go to the lowest address.
+//
+// Large objects begin at a multiple of `large_alignment_bytes`: changing the protection of whole
+// huge pages keeps them mapped as such.
 //
 // Thread: head loop only.
 #pragma once
@@ -17,16 +22,19 @@
 #include <string>
 #include <utility>
 
+#include "common/shm/pages.h"
 #include "daemon/core/value.h"
 
 namespace kiln::store {
 
 class Arena {
  public:
-  // Requires: capacity is a multiple of shm::kPageBytes.
-  explicit Arena(uint64_t capacity_bytes);
+  // `large_alignment_bytes`: of objects at least as large as that.
+  // Requires: both are multiples of shm::kPageBytes, the alignment is a power of two.
+  explicit Arena(uint64_t capacity_bytes, uint64_t large_alignment_bytes = shm::kPageBytes);
 
-  // Returns: a page-aligned slice, nothing if no free extent is large enough.
+  // Returns: a page-aligned slice, nothing if no free extent is large enough. A large object goes
+  // elsewhere than to a multiple of the alignment only if it fits nowhere else.
   std::optional<core::Slice> Allocate(uint64_t size_bytes);
   // Requires: `slice` came from Allocate and was not freed since.
   void Free(core::Slice slice);
@@ -35,18 +43,28 @@ class Arena {
   // Whole pages taken.
   uint64_t used_bytes() const { return used_bytes_; }
   uint64_t largest_free_bytes() const;
+  // Below it lies all that was ever given out.
+  uint64_t high_water_bytes() const { return high_water_bytes_; }
 
   // Returns: the first thing that does not hold between the tables; empty if all does. For tests.
   std::string CheckInvariants() const;
 
  private:
+  using Extents = std::map<uint64_t, uint64_t>;  // offset -> size
   void Insert(uint64_t offset, uint64_t size);
-  void Erase(std::map<uint64_t, uint64_t>::iterator extent);
+  void Erase(Extents::iterator extent);
+  bool IsTail(Extents::const_iterator extent) const {
+    return extent->first + extent->second == capacity_bytes_;
+  }
+  // Returns: where `wanted` bytes fit best at this alignment; free_.end() if nowhere.
+  Extents::iterator FindFit(uint64_t wanted, uint64_t alignment);
 
   const uint64_t capacity_bytes_;
+  const uint64_t large_alignment_bytes_;
   uint64_t used_bytes_ = 0;
-  std::map<uint64_t, uint64_t> free_;                // offset -> size; disjoint, never touching
-  std::set<std::pair<uint64_t, uint64_t>> by_size_;  // (size, offset) of the same extents
+  uint64_t high_water_bytes_ = 0;
+  Extents free_;                                     // disjoint, never touching
+  std::set<std::pair<uint64_t, uint64_t>> by_size_;  // (size, offset) of those but the tail
 };
 
 }  // namespace kiln::store

@@ -30,6 +30,14 @@ Result<std::unique_ptr<shm::Segment>> MakeSegment(const StoreOptions& options,
   return shm::Segment::Create(options.capacity_bytes, shm::PageKind::k4k);
 }
 
+Prefaulter::Options PrefaulterOptions(const StoreOptions& options, const shm::Segment& segment) {
+  Prefaulter::Options prefault;
+  prefault.target_bytes = options.prefault_bytes.value_or(Prefaulter::DefaultTarget(segment));
+  prefault.is_idle = options.is_idle;
+  prefault.available_bytes = options.available_bytes;
+  return prefault;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::Open(EventLoop* loop, const StoreOptions& options) {
@@ -41,17 +49,19 @@ Result<std::unique_ptr<Store>> Store::Open(EventLoop* loop, const StoreOptions& 
   log::Info("event=store_opened bytes={} pages={} why_not_huge=\"{}\"", (*segment)->size_bytes(),
             shm::Name((*segment)->pages()), why_not_huge);
   return std::unique_ptr<Store>(
-      new Store(loop, std::move(*segment), std::move(why_not_huge), *socket, options.socket_path));
+      new Store(loop, std::move(*segment), std::move(why_not_huge), *socket, options));
 }
 
 Store::Store(EventLoop* loop, std::unique_ptr<shm::Segment> segment, std::string why_not_huge,
-             int socket_fd, std::string socket_path)
+             int socket_fd, const StoreOptions& options)
     : loop_(loop),
       segment_(std::move(segment)),
       why_not_huge_(std::move(why_not_huge)),
       socket_fd_(socket_fd),
-      socket_path_(std::move(socket_path)),
-      arena_(segment_->size_bytes()) {
+      socket_path_(options.socket_path),
+      arena_(segment_->size_bytes(),
+             segment_->pages() == shm::PageKind::kHuge ? shm::kHugePageBytes : shm::kPageBytes),
+      prefaulter_(loop, segment_.get(), PrefaulterOptions(options, *segment_)) {
   loop_->Watch(socket_fd_, [this] { Accept(); });
 }
 

@@ -8,6 +8,7 @@
 // See:    docs/object-store.md
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,6 +21,7 @@
 #include "common/status.h"
 #include "daemon/core/value.h"
 #include "daemon/store/arena.h"
+#include "daemon/store/prefaulter.h"
 #include "daemon/store/store_options.h"
 
 namespace kiln::store {
@@ -52,12 +54,18 @@ class Store {
   int fd() const { return segment_->fd(); }
   uint64_t ticket() const { return segment_->ticket(); }
   shm::PageKind pages() const { return segment_->pages(); }
+  // Whose pages are there: what was used before or taken ahead.
+  uint64_t warm_bytes() const {
+    return std::max(arena_.high_water_bytes(), prefaulter_.done_bytes());
+  }
+  // False once nothing more will be taken ahead.
+  bool is_prefaulting() const { return !prefaulter_.has_ended(); }
   // Why the pages are small ones although large ones would have been taken; empty otherwise.
   const std::string& why_not_huge() const { return why_not_huge_; }
 
  private:
   Store(EventLoop* loop, std::unique_ptr<shm::Segment> segment, std::string why_not_huge,
-        int socket_fd, std::string socket_path);
+        int socket_fd, const StoreOptions& options);
   void Accept();
   void Answer(int fd);
   void Disconnect(int fd);
@@ -68,6 +76,7 @@ class Store {
   const int socket_fd_;
   const std::string socket_path_;
   Arena arena_;
+  Prefaulter prefaulter_;
   std::unordered_set<uint64_t> cookies_;                     // of open sessions
   std::unordered_map<int, EventLoop::TimerId> connections_;  // that have not sent a cookie yet
 };

@@ -50,6 +50,60 @@ TEST_CASE("the smallest extent that fits is taken, and memory used before comes 
   CHECK(between.offset_bytes < last.offset_bytes);
 }
 
+TEST_CASE("memory that was used before comes before untouched memory that fits better") {
+  Arena arena(16 * kPage);
+  core::Slice used = *arena.Allocate(8 * kPage);
+  core::Slice last = *arena.Allocate(kPage);
+  CHECK(arena.high_water_bytes() == 9 * kPage);
+  arena.Free(used);
+  // Seven pages are left untouched, eight were used.
+  CHECK(arena.Allocate(5 * kPage)->offset_bytes == used.offset_bytes);
+  CHECK(arena.high_water_bytes() == 9 * kPage);
+  CHECK(arena.Allocate(4 * kPage)->offset_bytes == last.offset_bytes + kPage);
+  CHECK(arena.high_water_bytes() == 13 * kPage);
+  CHECK(arena.CheckInvariants() == "");
+}
+
+TEST_CASE("what is freed at the end of the used memory is used again first") {
+  Arena arena(64 * kPage);
+  core::Slice kept = *arena.Allocate(kPage);
+  for (int i = 0; i < 5; ++i) {
+    core::Slice slice = *arena.Allocate(10 * kPage);
+    CHECK(slice.offset_bytes == kept.offset_bytes + kPage);
+    arena.Free(slice);
+  }
+  CHECK(arena.high_water_bytes() == 11 * kPage);
+}
+
+TEST_CASE("large objects are aligned while they fit so, small ones fill the gaps") {
+  constexpr uint64_t kBlock = 8 * kPage;
+  Arena arena(5 * kBlock, kBlock);
+  core::Slice small = *arena.Allocate(kPage);
+  core::Slice large = *arena.Allocate(kBlock + 1);
+  CHECK(small.offset_bytes == 0);
+  CHECK(large.offset_bytes == kBlock);
+  CHECK(arena.Allocate(7 * kPage)->offset_bytes == kPage);
+  // Behind the large one no aligned room for two blocks is left, but room.
+  core::Slice unaligned = *arena.Allocate(2 * kBlock + 3 * kPage);
+  CHECK(unaligned.offset_bytes == 2 * kBlock + kPage);
+  CHECK(arena.CheckInvariants() == "");
+}
+
+TEST_CASE("a large object finds its aligned place behind many extents that cannot be aligned") {
+  constexpr uint64_t kBlock = 8 * kPage;
+  Arena arena(1024 * kBlock, kBlock);
+  std::vector<core::Slice> fillers, holes;
+  for (int i = 0; i < 100; ++i) {  // holes of a block each, none of them aligned
+    fillers.push_back(*arena.Allocate(kPage));
+    for (int page = 0; page < 8; ++page) holes.push_back(*arena.Allocate(kPage));
+    for (int page = 0; page < 7; ++page) fillers.push_back(*arena.Allocate(kPage));
+  }
+  uint64_t untouched = arena.high_water_bytes();
+  for (core::Slice hole : holes) arena.Free(hole);
+  CHECK(arena.Allocate(kBlock)->offset_bytes == untouched);
+  CHECK(arena.Allocate(kBlock - kPage)->offset_bytes < untouched);
+}
+
 TEST_CASE("neighbouring extents become one again in every order of freeing") {
   for (std::vector<size_t> order :
        {std::vector<size_t>{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2}}) {
@@ -64,7 +118,7 @@ TEST_CASE("neighbouring extents become one again in every order of freeing") {
 
 TEST_CASE("after any sequence of allocations nothing overlaps and all comes back") {
   std::mt19937_64 random(20261120);
-  Arena arena(1000 * kPage);
+  Arena arena(1000 * kPage, GENERATE(1, 16) * kPage);
   std::vector<core::Slice> held;
   for (int step = 0; step < 20'000; ++step) {
     if (held.empty() || random() % 100 < 55) {
