@@ -28,8 +28,8 @@ constexpr int kFitsTried = 16;
 
 }  // namespace
 
-Arena::Arena(uint64_t capacity_bytes, uint64_t large_alignment_bytes)
-    : capacity_bytes_(capacity_bytes), large_alignment_bytes_(large_alignment_bytes) {
+Arena::Arena(uint64_t capacity_bytes, uint64_t alignment_bytes)
+    : capacity_bytes_(capacity_bytes), alignment_bytes_(alignment_bytes) {
   Insert(0, capacity_bytes);
 }
 
@@ -59,7 +59,8 @@ Arena::Extents::iterator Arena::FindFit(uint64_t wanted, uint64_t alignment) {
 std::optional<core::Slice> Arena::Allocate(uint64_t size_bytes) {
   if (size_bytes > capacity_bytes_) return std::nullopt;
   uint64_t wanted = Pages(size_bytes);
-  uint64_t alignment = wanted >= large_alignment_bytes_ ? large_alignment_bytes_ : shm::kPageBytes;
+  uint64_t alignment =
+      wanted / kLargeBlocks >= alignment_bytes_ ? alignment_bytes_ : shm::kPageBytes;
   auto fit = FindFit(wanted, alignment);
   if (fit == free_.end() && alignment > shm::kPageBytes) {
     alignment = shm::kPageBytes;

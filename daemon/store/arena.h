@@ -9,8 +9,9 @@
 // below the highest address ever given out is warm, but for the gaps that alignment leaves. Equal
 // fits go to the lowest address.
 //
-// Large objects begin at a multiple of `large_alignment_bytes`: changing the protection of whole
-// huge pages keeps them mapped as such.
+// Large objects, of kLargeBlocks times `alignment_bytes` and more, begin at a multiple of it if
+// such a place is found: changing the protection of whole huge pages keeps them mapped as such.
+// Aligning smaller ones would waste too much; this wastes an eighth at most, which small ones fill.
 //
 // Thread: head loop only.
 #pragma once
@@ -29,12 +30,12 @@ namespace kiln::store {
 
 class Arena {
  public:
-  // `large_alignment_bytes`: of objects at least as large as that.
-  // Requires: both are multiples of shm::kPageBytes, the alignment is a power of two.
-  explicit Arena(uint64_t capacity_bytes, uint64_t large_alignment_bytes = shm::kPageBytes);
+  static constexpr uint64_t kLargeBlocks = 8;
 
-  // Returns: a page-aligned slice, nothing if no free extent is large enough. A large object goes
-  // elsewhere than to a multiple of the alignment only if it fits nowhere else.
+  // Requires: both are multiples of shm::kPageBytes, the alignment is a power of two.
+  explicit Arena(uint64_t capacity_bytes, uint64_t alignment_bytes = shm::kPageBytes);
+
+  // Returns: a page-aligned slice, nothing if no free extent is large enough.
   std::optional<core::Slice> Allocate(uint64_t size_bytes);
   // Requires: `slice` came from Allocate and was not freed since.
   void Free(core::Slice slice);
@@ -60,7 +61,7 @@ class Arena {
   Extents::iterator FindFit(uint64_t wanted, uint64_t alignment);
 
   const uint64_t capacity_bytes_;
-  const uint64_t large_alignment_bytes_;
+  const uint64_t alignment_bytes_;
   uint64_t used_bytes_ = 0;
   uint64_t high_water_bytes_ = 0;
   Extents free_;                                     // disjoint, never touching

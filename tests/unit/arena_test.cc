@@ -76,32 +76,36 @@ TEST_CASE("what is freed at the end of the used memory is used again first") {
 }
 
 TEST_CASE("large objects are aligned while they fit so, small ones fill the gaps") {
-  constexpr uint64_t kBlock = 8 * kPage;
-  Arena arena(5 * kBlock, kBlock);
+  constexpr uint64_t kBlock = 8 * kPage, kLarge = Arena::kLargeBlocks * kBlock;
+  Arena arena(3 * kLarge, kBlock);
   core::Slice small = *arena.Allocate(kPage);
-  core::Slice large = *arena.Allocate(kBlock + 1);
+  core::Slice large = *arena.Allocate(kLarge + 1);
   CHECK(small.offset_bytes == 0);
   CHECK(large.offset_bytes == kBlock);
   CHECK(arena.Allocate(7 * kPage)->offset_bytes == kPage);
-  // Behind the large one no aligned room for two blocks is left, but room.
-  core::Slice unaligned = *arena.Allocate(2 * kBlock + 3 * kPage);
-  CHECK(unaligned.offset_bytes == 2 * kBlock + kPage);
+  CHECK(arena.Allocate(kLarge - kPage)->offset_bytes == kBlock + kLarge + kPage);
+  // Behind them lies no aligned place for as much as there is.
+  core::Slice rest = *arena.Allocate(arena.largest_free_bytes());
+  CHECK(rest.offset_bytes == kBlock + 2 * kLarge);
+  CHECK(arena.used_bytes() == arena.capacity_bytes());
   CHECK(arena.CheckInvariants() == "");
 }
 
 TEST_CASE("a large object finds its aligned place behind many extents that cannot be aligned") {
-  constexpr uint64_t kBlock = 8 * kPage;
-  Arena arena(1024 * kBlock, kBlock);
-  std::vector<core::Slice> fillers, holes;
-  for (int i = 0; i < 100; ++i) {  // holes of a block each, none of them aligned
-    fillers.push_back(*arena.Allocate(kPage));
-    for (int page = 0; page < 8; ++page) holes.push_back(*arena.Allocate(kPage));
-    for (int page = 0; page < 7; ++page) fillers.push_back(*arena.Allocate(kPage));
+  constexpr uint64_t kBlock = 8 * kPage, kLarge = Arena::kLargeBlocks * kBlock;
+  Arena arena(1024 * kLarge, kBlock);
+  std::vector<core::Slice> holes;
+  (void)arena.Allocate(kPage);
+  for (int i = 0; i < 100; ++i) {  // holes of a large object each, none of them aligned
+    for (int page = 0; page < 64; ++page) holes.push_back(*arena.Allocate(kPage));
+    for (int page = 0; page < 8; ++page) (void)arena.Allocate(kPage);
   }
   uint64_t untouched = arena.high_water_bytes();
   for (core::Slice hole : holes) arena.Free(hole);
-  CHECK(arena.Allocate(kBlock)->offset_bytes == untouched);
-  CHECK(arena.Allocate(kBlock - kPage)->offset_bytes < untouched);
+  core::Slice large = *arena.Allocate(kLarge);
+  CHECK(large.offset_bytes % kBlock == 0);
+  CHECK(large.offset_bytes >= untouched);
+  CHECK(arena.Allocate(kLarge - kPage)->offset_bytes < untouched);
 }
 
 TEST_CASE("neighbouring extents become one again in every order of freeing") {
