@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "common/large_copy.h"
+
 namespace kiln::value {
 namespace {
 
@@ -54,14 +56,14 @@ void Parts::WriteTo(std::byte* out) const {
   size_t end = sizeof header;
   if (!table.empty()) std::memcpy(out + end, table.data(), table.size() * sizeof(BufferEntry));
   end += table.size() * sizeof(BufferEntry);
-  if (!body.empty()) std::memcpy(out + end, body.data(), body.size());
+  Copy(out + end, body.data(), body.size());
   end += body.size();
   for (size_t i = 0; i < buffers.size(); ++i) {
     // Padding is written too: the room may hold what another object left there.
     std::memset(out + end, 0, table[i].offset_bytes - end);
     std::byte* place = out + table[i].offset_bytes;
     if (!buffers[i].empty() && buffers[i].data() != place) {
-      std::memcpy(place, buffers[i].data(), buffers[i].size());
+      Copy(place, buffers[i].data(), buffers[i].size());
     }
     end = table[i].offset_bytes + table[i].size_bytes;
   }
