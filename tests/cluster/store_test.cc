@@ -1,5 +1,6 @@
 // Values of all sizes in the store: shared without copies, guarded by the MMU, given back.
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -64,6 +65,13 @@ void DieCreating(size_t size) {
   raise(SIGKILL);
 }
 KILN_TASK(DieCreating);
+
+// For processes started while it lives: the kernel gives them no huge pages.
+class NoHugePages {
+ public:
+  NoHugePages() { REQUIRE(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0); }
+  ~NoHugePages() { CHECK(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0) == 0); }
+};
 
 bool Contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -270,6 +278,63 @@ TEST_CASE("results that do not all fit leave none behind", "[store]") {
     CHECK_THROWS_AS(session.Get(second, kDeadline), ObjectStoreFullError);
   }
   CHECK(session.Get(session.Put(Pattern(9 * kMiB))).size() == 9 * kMiB);
+}
+
+TEST_CASE("a store has the pages asked for, and says which", "[store][pages]") {
+  bool has_huge = TestHead({.store_pages = "auto"}).Status().store_pages() == "huge";
+  for (std::string pages : {"4k", "huge", "auto"}) {
+    if (pages == "huge" && !has_huge) {
+      WARN("not tested: this machine has no huge pages to give");
+      continue;
+    }
+    INFO(pages);
+    TestHead head({.store = "512MiB", .store_pages = pages});
+    bool huge = pages != "4k" && has_huge;
+    CHECK(head.Status().store_pages() == (huge ? "huge" : "4k"));
+    Child status = head.Kiln({"status"});
+    CHECK(status.AwaitExitCode() == 0);
+    CHECK(Contains(status.Output(), huge ? "(huge pages, " : "(4 KiB pages, "));
+
+    Session session = head.Connect();
+    for (int round = 0; round < 2; ++round) {  // into cold memory, then into warm
+      std::string text = Pattern(100 * kMiB + 12'345);
+      auto copied = session.Put(text);
+      CHECK((session.Get(copied) == text));
+      auto filled = session.Create<double>(16 * kMiB);
+      std::iota(filled.begin(), filled.end(), 0.0);
+      const double* written_at = filled.data();
+      auto in_place = session.Put(std::move(filled));
+      CHECK(session.Get(in_place).data() == written_at);
+      CHECK(session.Get(session.Submit(Sum, in_place)) == double(16 * kMiB - 1) * 8 * kMiB);
+    }
+  }
+}
+
+TEST_CASE("huge pages that cannot be had are an error, or done without", "[store][pages]") {
+  NoHugePages guard;
+  TestHead other({.store_pages = "auto"});
+  CHECK(other.Status().store_pages() == "4k");
+  CHECK(Contains(other.Status().store_pages_reason(), "PR_SET_THP_DISABLE"));
+  Child status = other.Kiln({"status"});
+  CHECK(status.AwaitExitCode() == 0);
+  CHECK(Contains(status.Output(), "no huge ones: "));
+
+  TempDir dir;
+  Child start =
+      other.Kiln({"start", "--head", "--store-pages", "huge", "--session-dir", dir / "s"});
+  CHECK(start.AwaitExitCode() == 1);
+  CHECK(Contains(start.Output(), "--store-pages huge: "));
+  CHECK(Contains(start.Output(), "PR_SET_THP_DISABLE"));
+  CHECK(WaitUntil([&] { return ProcessesNaming(dir / "s").empty(); }, kDeadline));
+}
+
+TEST_CASE("a quarter of a store gets its memory ahead, by and by", "[store][pages]") {
+  for (std::string pages : {"4k", "auto"}) {
+    TestHead head({.store = "64MiB", .store_pages = pages});
+    CHECK(WaitUntil([&] { return !head.Status().store_prefaulting(); }, kDeadline));
+    CHECK(head.Status().store_warm_bytes() == 16 * kMiB);
+    CHECK(head.Status().store_used_bytes() == 0);
+  }
 }
 
 }  // namespace kiln::testing

@@ -87,7 +87,9 @@ TestHead::TestHead(const Options& options) : dir_(temp_ / "session") {
                                       "--num-cpus",
                                       std::to_string(options.num_cpus),
                                       "--object-store-memory",
-                                      options.store};
+                                      options.store,
+                                      "--store-pages",
+                                      options.store_pages};
   if (!options.resources.empty()) command.insert(command.end(), {"--resources", options.resources});
   Child start = Kiln(command);
   int code = start.AwaitExitCode();

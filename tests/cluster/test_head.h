@@ -21,6 +21,7 @@ class TestHead {
     int num_cpus = 2;
     std::string store = "256MiB";
     std::string resources = {};  // JSON
+    std::string store_pages = "auto";
   };
 
   // `kiln start --head` in a directory of its own.
