@@ -13,6 +13,10 @@ namespace {
 // Weight of the newest run time: a class that turns slow is known after a handful of tasks.
 constexpr double kNewestWeight = 0.25;
 
+constexpr double kPipelineWorkUs =
+    std::chrono::duration<double, std::micro>(limits::kPipelineWork).count();
+static_assert(kPipelineWorkUs < 65'536, "Task::ahead_us has 16 bits");
+
 Status Invalid(const TaskClass& task_class, const std::string& what) {
   return Status(Code::kInvalidArgument, "task class '" + task_class.name + "': " + what);
 }
@@ -49,7 +53,8 @@ Result<ClassId> ClassTable::Intern(TaskClass task_class) {
   const auto id = static_cast<ClassId>(classes_.size());
   const ShapeId shape = InternShape(task_class);
   by_class_.emplace(task_class, id);
-  classes_.push_back(Record{std::move(task_class), shape});
+  const bool repeatable = task_class.max_retries != 0 && task_class.timeout == Duration{0};
+  classes_.push_back(Record{std::move(task_class), shape, -1, repeatable});
   return id;
 }
 
@@ -71,15 +76,15 @@ void ClassTable::NoteRunTime(ClassId id, microseconds run_time) {
   mean = mean < 0 ? newest : mean + kNewestWeight * (newest - mean);
 }
 
-uint32_t ClassTable::PipelineDepth(ClassId id) const {
+std::optional<uint16_t> ClassTable::AheadUs(ClassId id) const {
   const Record& record = classes_[id];
-  if (record.mean_run_us < 0) return 1;
-  if (record.task_class.max_retries == 0 || record.task_class.timeout > Duration{0}) return 1;
-  constexpr double kWorkUs =
-      std::chrono::duration<double, std::micro>(limits::kPipelineWork).count();
-  const double ahead = kWorkUs / std::max(record.mean_run_us, 1.0);
-  if (ahead >= limits::kMaxPipelined) return limits::kMaxPipelined;
-  return 1 + static_cast<uint32_t>(ahead);
+  if (!record.repeatable || !IsShort(id)) return std::nullopt;
+  return static_cast<uint16_t>(std::max(std::ceil(record.mean_run_us), 1.0));
+}
+
+bool ClassTable::IsShort(ClassId id) const {
+  const double mean = classes_[id].mean_run_us;
+  return mean >= 0 && mean <= kPipelineWorkUs;
 }
 
 }  // namespace kiln::core

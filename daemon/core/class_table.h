@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "common/status.h"
@@ -37,15 +38,19 @@ class ClassTable {
 
   // Takes a measured run time into the moving average.
   void NoteRunTime(ClassId id, microseconds run_time);
-  // How many tasks of this class one worker may be given at a time, the running one included; 1
-  // for those that must not run ahead of their turn or were not measured yet.
-  uint32_t PipelineDepth(ClassId id) const;
+  // Returns: how long a task of this class is expected to run, in whole us from 1, if it may be
+  //          given ahead of its turn; nothing if it must not run twice, has a time-out, was not
+  //          measured yet, or is longer than kPipelineWork.
+  std::optional<uint16_t> AheadUs(ClassId id) const;
+  // True if other tasks may be given to a worker that runs one of these.
+  bool IsShort(ClassId id) const;
 
  private:
   struct Record {
     TaskClass task_class;
     ShapeId shape = 0;
     double mean_run_us = -1;  // below 0: not measured
+    bool repeatable = false;  // may be given ahead: it may run again and has no time-out
   };
 
   ShapeId InternShape(const TaskClass& task_class);

@@ -57,6 +57,7 @@ CancelOutcome Core::State::CancelOne(Task& task, bool force) {
   Worker& worker = *task.worker;
   if (!task.cancel_asked && !worker.killed) Decide(CancelTask{worker.id, task.id});
   task.cancel_asked = true;
+  PlaceBusy(worker);
   if (!force) return CancelOutcome::kAsked;
   const bool begun = std::any_of(worker.stack.begin(), worker.stack.end(),
                                  [&](const Frame& frame) { return frame.tasks.first() == &task; });

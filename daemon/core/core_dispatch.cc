@@ -3,12 +3,19 @@
 // Policy: priority, then fairness between roots, then order of submission. What does not fit is
 // passed by, at most kMaxBypasses times.
 #include <algorithm>
-#include <tuple>
+#include <chrono>
+#include <map>
 
 #include "common/limits.h"
 #include "daemon/core/core_state.h"
 
 namespace kiln::core {
+namespace {
+
+constexpr auto kPipelineWorkUs =
+    static_cast<uint32_t>(std::chrono::duration_cast<microseconds>(limits::kPipelineWork).count());
+
+}  // namespace
 
 Status Core::OnJobSubmitted(JobId job, Resources resources, Time now) {
   State& state = *state_;
@@ -65,20 +72,6 @@ bool Core::State::JobHoldsQueue() const {
   return job->resources.FitsIn(claimable);
 }
 
-const std::vector<Line*>& Core::State::OrderLines() {
-  order.clear();
-  for (auto& [key, line] : ready.lines()) order.push_back(&line);
-  if (order.size() < 2) return order;
-  const auto rank = [this](const Line* line) {
-    const Session& root = *sessions.Find(line->root);
-    return std::tuple(-int64_t{line->priority}, root.cpu_units, root.last_served, line->root,
-                      line->head().sequence);
-  };
-  std::sort(order.begin(), order.end(),
-            [&](const Line* a, const Line* b) { return rank(a) < rank(b); });
-  return order;
-}
-
 // True if the head of the line was passed by so often that nothing of the same or a lower priority
 // may start before it.
 bool Core::State::Holds(const Line& line) const {
@@ -96,34 +89,39 @@ bool Core::State::Holds(const Line& line) const {
 // Returns: the line whose head is to run on an idle worker now; null if none can.
 Line* Core::State::ChooseLine() {
   if (workers.in_state(WorkerState::kIdle) == 0 || JobHoldsQueue()) return nullptr;
-  const std::vector<Line*>& lines = OrderLines();
-  std::vector<Line*> passed;  // do not fit
+  const std::vector<Line*>& lines = ready.Order();
+  passed.clear();
   for (size_t begin = 0, end = 0; begin < lines.size(); begin = end) {
+    // Lines of one priority; all of them, if none can hold up those below.
+    end = ready.any_bypassed ? begin + 1 : lines.size();
     while (end < lines.size() && lines[end]->priority == lines[begin]->priority) ++end;
     bool held = false;
-    Line* chosen = ChooseInGroup(lines, begin, end, passed, held);
+    Line* chosen = ChooseInGroup(lines, begin, end, held);
     if (chosen || held) return chosen;
   }
   return nullptr;
 }
 
-// Chooses among the lines of one priority. Sets `held` if lower ones must not run either.
+// Chooses among lines in a row. Sets `held` if those behind them must not run either.
 Line* Core::State::ChooseInGroup(const std::vector<Line*>& lines, size_t begin, size_t end,
-                                 std::vector<Line*>& passed, bool& held) {
+                                 bool& held) {
   const auto has_worker = [this](const Line& line) {
     return !workers.programs().at(classes.GetShape(line.shape).program).idle.empty();
   };
-  for (size_t i = begin; i < end; ++i) {
-    if (!Holds(*lines[i])) continue;
-    held = true;
-    const bool fits = classes.GetShape(lines[i]->shape).resources.FitsIn(free);
-    return fits && has_worker(*lines[i]) ? lines[i] : nullptr;
+  if (ready.any_bypassed) {
+    for (size_t i = begin; i < end; ++i) {
+      if (!Holds(*lines[i])) continue;
+      held = true;
+      const bool fits = classes.GetShape(lines[i]->shape).resources.FitsIn(free);
+      return fits && has_worker(*lines[i]) ? lines[i] : nullptr;
+    }
   }
   for (size_t i = begin; i < end; ++i) {
     if (!classes.GetShape(lines[i]->shape).resources.FitsIn(free)) {
       passed.push_back(lines[i]);
     } else if (has_worker(*lines[i])) {
       for (Line* line : passed) line->CountBypass();
+      if (!passed.empty()) ready.any_bypassed = true;
       if (JobQueue::Waiting* job = jobs.first()) ++job->bypasses;
       return lines[i];
     }
@@ -142,54 +140,58 @@ bool Core::State::RunOnIdle() {
 }
 
 // Gives the task whose turn is next to a busy worker ahead of its turn, if it and what runs there
-// are of one class and short: the slot passes from one to the next without a message in between.
+// are of one shape and short: the slot passes from one to the next without a message in between.
 // Returns: false if that is not so.
 bool Core::State::RunBehind() {
   if (ready.empty() || workers.in_state(WorkerState::kBusy) == 0 || JobHoldsQueue()) return false;
-  const std::vector<Line*>& lines = OrderLines();
-  for (const Line* line : lines) {
-    if (line->priority != lines.front()->priority) break;
-    if (Holds(*line)) return false;
-  }
-  const Line& line = *lines.front();
+  if (AnyHoldsFirst()) return false;
+  const Line& line = *ready.Order().front();
   Task& task = line.head();
-  const uint32_t depth = classes.PipelineDepth(task.task_class);
-  if (depth < 2) return false;
-  Worker* best = nullptr;
-  size_t waiting = line.size();  // and what was given ahead
-  for (Worker* worker : workers.programs().at(classes.GetShape(line.shape).program).workers) {
-    if (worker->state != WorkerState::kBusy || worker->stack.size() != 1) continue;
-    const TaskList& queue = worker->stack.front().tasks;
-    waiting += queue.size() - 1;
-    if (queue.size() >= depth || queue.first()->task_class != task.task_class) continue;
-    if (worker->recalled > 0 || now - worker->progress >= limits::kRecallAfter) continue;
-    if (queue.first()->cancel_asked) continue;
-    if (best == nullptr || queue.size() < best->stack.front().tasks.size()) best = worker;
+  const std::optional<uint16_t> run_us = classes.AheadUs(task.task_class);
+  if (!run_us) return false;
+  Worker* best = busy.Shortest(line.shape);
+  while (best && now - best->progress >= limits::kRecallAfter) {
+    busy.Remove(*best);
+    best = busy.Shortest(line.shape);
   }
+  if (best == nullptr || best->busy_length >= limits::kMaxPipelined) return false;
+  if (best->ahead_us + *run_us > kPipelineWorkUs) return false;
   // Spread evenly: nobody gets more ahead than its share of what waits.
+  const size_t waiting = line.size() + busy.Ahead(line.shape);
   const auto cpus = static_cast<size_t>(std::max(1, options.num_workers));
-  if (best == nullptr || best->stack.front().tasks.size() > (waiting + cpus - 1) / cpus) {
-    return false;
-  }
+  if (best->busy_length > (waiting + cpus - 1) / cpus) return false;
   Assign(task, *best, Place::kBehind);
   return true;
 }
 
+// True if a line of the highest priority holds up all others.
+bool Core::State::AnyHoldsFirst() {
+  if (!ready.any_bypassed) return false;
+  bool any_bypassed = false;
+  const std::vector<Line*>& lines = ready.Order();
+  for (const Line* line : lines) {
+    if (line->priority == lines.front()->priority && Holds(*line)) return true;
+    any_bypassed |= line->BypassesOfHead() > 0;
+  }
+  ready.any_bypassed = any_bypassed;
+  return false;
+}
+
 // Nothing is ready and somebody is idle: takes the later half of another worker's queue back.
 void Core::State::StealForIdle() {
-  for (auto& [id, program] : workers.programs()) {
-    if (program.idle.empty()) continue;
-    Worker* longest = nullptr;
-    for (Worker* worker : program.workers) {
-      if (worker->state != WorkerState::kBusy || worker->stack.size() != 1) continue;
-      const TaskList& queue = worker->stack.front().tasks;
-      if (worker->recalled > 0 || queue.size() < 3) continue;
-      if (!classes.ShapeOfClass(queue.first()->task_class).resources.FitsIn(free)) continue;
-      if (longest == nullptr || queue.size() > longest->stack.front().tasks.size()) {
-        longest = worker;
-      }
-    }
-    if (longest) Recall(*longest, 1 + longest->stack.front().tasks.size() / 2);
+  if (workers.in_state(WorkerState::kIdle) == 0 || busy.shapes_ahead().empty()) return;
+  // At most one worker is asked for each program with an idle one.
+  std::map<ProgramId, Worker*> longest;
+  for (ShapeId id : busy.shapes_ahead()) {
+    const Shape& shape = classes.GetShape(id);
+    if (workers.ProgramOf(shape.program).idle.empty() || !shape.resources.FitsIn(free)) continue;
+    Worker* worker = busy.Longest(id);
+    if (worker == nullptr || worker->busy_length < 3) continue;
+    Worker*& best = longest[shape.program];
+    if (best == nullptr || worker->busy_length > best->busy_length) best = worker;
+  }
+  for (const auto& [program, worker] : longest) {
+    Recall(*worker, 1 + worker->busy_length / 2);
   }
 }
 

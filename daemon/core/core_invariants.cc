@@ -1,4 +1,5 @@
 // What must hold between events, checked from scratch. For tests.
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -109,14 +110,22 @@ std::string Core::Invariants::Lines() const {
       ++size;
       if (task->sequence <= before) return Of("line out of order at task", task->id);
       if (task->state != TaskState::kReady) return Of("in a line and not ready: task", task->id);
-      if (state.classes.ShapeOf(task->task_class) != line.shape || task->root != line.root) {
+      if (state.classes.ShapeOf(task->task_class) != line.shape || task->root != line.number) {
         return Of("in a foreign line: task", task->id);
       }
       before = task->sequence;
     }
-    if (size != line.size() || size == 0) return "wrong length of a line";
+    if (size != line.size()) return "wrong length of a line";
     ready += size;
+    if (size > 0 && line.root != state.sessions.Find(line.number)) return "a line has no root";
+    if (line.marked) continue;
+    if (size == 0) return "a line ran empty unnoticed";
+    if (!line.in_place || line.rank != line.CurrentRank()) return "a line is out of its place";
   }
+  const std::vector<Line*>& order = state.ready.last_order();
+  const bool sorted = std::is_sorted(
+      order.begin(), order.end(), [](const Line* a, const Line* b) { return a->rank < b->rank; });
+  if (!sorted) return "the lines are out of order";
   if (ready != state.ready.size()) return "wrong length of the ready queue";
   if (ready != state.tasks.in_state(TaskState::kReady)) return "a ready task is in no line";
   return {};
@@ -154,7 +163,7 @@ std::string Core::Invariants::Workers() const {
 
 std::string Core::Invariants::StackOf(const Worker& worker) const {
   const std::string name = "worker " + std::to_string(worker.id) + " ";
-  uint32_t assigned = 0, recalled = 0;
+  uint32_t assigned = 0, recalled = 0, ahead_us = 0;
   for (const Frame& frame : worker.stack) {
     if (frame.tasks.empty()) return name + "has an empty frame";
     for (const Task* task = frame.tasks.first(); task; task = task->next) {
@@ -163,11 +172,23 @@ std::string Core::Invariants::StackOf(const Worker& worker) const {
       if (task->worker != &worker) return name + "has a task that says otherwise";
       const bool blocked = frame.block != nullptr && task == frame.tasks.first();
       if (blocked != (task->state == TaskState::kBlocked)) return name + "has a wrong task state";
-      if (task->task_class != frame.tasks.first()->task_class) return name + "mixes classes";
+      if (state.classes.ShapeOf(task->task_class) !=
+          state.classes.ShapeOf(frame.tasks.first()->task_class)) {
+        return name + "mixes shapes";
+      }
+      ahead_us += task->ahead_us;
+      if (task == frame.tasks.first() && task->ahead_us > 0) return name + "counts what runs";
     }
     if (frame.holds_resources == (frame.block != nullptr)) return name + "holds wrong resources";
   }
   if (assigned != worker.assigned || recalled != worker.recalled) return name + "counts wrongly";
+  if (ahead_us != worker.ahead_us) return name + "has a wrong sum of work ahead";
+  if (worker.busy_length > 0) {
+    const bool fits = worker.state == WorkerState::kBusy && worker.stack.size() == 1 &&
+                      worker.recalled == 0 &&
+                      worker.busy_length == worker.stack.front().tasks.size();
+    if (!fits) return name + "stands among the busy ones in a wrong place";
+  }
   if (worker.stack.size() > limits::kMaxNestedDepth) return name + "is too deep";
   if (worker.blocked() && worker.stack.back().block->needed == 0) return name + "should resume";
   if (worker.state == WorkerState::kLeaving) return {};

@@ -74,9 +74,9 @@ Task* Core::State::FindAwaited(const Worker& worker, Where where, size_t limit) 
 // Returns: false if none can be nested.
 bool Core::State::RunNested(bool stuck) {
   if (ready.empty() || workers.in_state(WorkerState::kBlocked) == 0) return false;
-  const auto& lines = ready.lines();
-  const bool any_fits = std::any_of(lines.begin(), lines.end(), [this](const auto& entry) {
-    return classes.GetShape(entry.second.shape).resources.FitsIn(free);
+  const std::vector<Line*>& lines = ready.Order();
+  const bool any_fits = std::any_of(lines.begin(), lines.end(), [this](const Line* line) {
+    return classes.GetShape(line->shape).resources.FitsIn(free);
   });
   if (!any_fits) return false;
   std::vector<Worker*> blocked;
@@ -109,13 +109,13 @@ bool Core::State::IsStuck() {
                      workers.in_state(WorkerState::kStarting) == 0 &&
                      workers.in_state(WorkerState::kLeaving) == 0;
   if (!still) return false;
-  const auto can_move = [this](const auto& entry) {
-    const Shape& shape = classes.GetShape(entry.second.shape);
+  const auto can_move = [this](const Line* line) {
+    const Shape& shape = classes.GetShape(line->shape);
     const Program& program = workers.ProgramOf(shape.program);
     if (!shape.resources.FitsIn(free) || now < program.retry_at) return false;
     return !program.idle.empty() || CanStart(program) || FindSpare(program.id) != nullptr;
   };
-  const auto& lines = ready.lines();
+  const std::vector<Line*>& lines = ready.Order();
   return std::none_of(lines.begin(), lines.end(), can_move);
 }
 

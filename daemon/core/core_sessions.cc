@@ -34,7 +34,7 @@ void Core::OnSessionClosed(SessionNumber number, Time now) {
   state.CancelRooted(number);
   state.Settle();
   state.CloseProgram(program);
-  if (Session* closed = state.sessions.Find(number)) state.sessions.EraseIfDone(*closed);
+  if (Session* closed = state.sessions.Find(number)) state.ForgetIfDone(*closed);
   state.Finish();
 }
 
@@ -130,6 +130,13 @@ void Core::State::CloseSession(Session& session) {
   session.open = false;
   DropAllReferences(session);
   for (ObjectId id : std::exchange(session.created, {})) Lose(*objects.Find(id));
+}
+
+// Forgets a closed session that nothing needs any more.
+void Core::State::ForgetIfDone(Session& session) {
+  if (!session.done()) return;
+  ready.Forget(session);
+  sessions.Erase(session);
 }
 
 // Ends all tasks done on behalf of a driver: what has not begun at once, the rest within the grace

@@ -36,13 +36,17 @@ void Core::OnUnblocked(SessionNumber session, TaskId blocked_task, Time now) {
 
 // Requires: the task is ready.
 void Core::State::Assign(Task& task, Worker& worker, Place place) {
-  ready.Remove(task, classes.Get(task.task_class).priority, classes.ShapeOf(task.task_class));
+  Session& root = *sessions.Find(task.root);
+  ready.Remove(task, root, classes.Get(task.task_class).priority, classes.ShapeOf(task.task_class));
   tasks.Move(task, TaskState::kAssigned);
-  sessions.Find(task.root)->last_served = ++last_served;
+  root.last_served = ++last_served;
+  ready.Mark(root);
   task.worker = &worker;
   ++worker.assigned;
   if (place == Place::kBehind) {
     worker.stack.back().tasks.PushBack(task);
+    task.ahead_us = classes.AheadUs(task.task_class).value_or(0);
+    worker.ahead_us += task.ahead_us;
     if (!worker.recall_timer) {
       worker.recall_timer = true;
       timers.Add({worker.progress + limits::kRecallAfter, TimerKind::kRecall, worker.id});
@@ -63,19 +67,25 @@ void Core::State::TakeOff(Task& task) {
   --worker.assigned;
   if (task.recalled) --worker.recalled;
   task.recalled = false;
+  worker.ahead_us -= std::exchange(task.ahead_us, 0);
   const size_t depth = DepthOf(worker, task);
   Frame& frame = worker.stack[depth];
   const bool begun = frame.tasks.first() == &task;
-  if (begun && frame.holds_resources) GiveResources(task);
+  const bool held = begun && frame.holds_resources;
   frame.tasks.Remove(task);
   if (begun) frame.block.reset();
   if (frame.tasks.empty()) {
+    if (held) GiveResources(task);
     worker.stack.erase(worker.stack.begin() + static_cast<std::ptrdiff_t>(depth));
   } else if (begun) {
-    // The next one takes over the slot: same class, same resources.
+    // The next one takes over the slot: same shape, same resources.
     Task& next = *frame.tasks.first();
+    worker.ahead_us -= std::exchange(next.ahead_us, 0);
     frame.holds_resources = true;
-    TakeResources(next);
+    if (!held || next.root != task.root) {
+      if (held) GiveResources(task);
+      TakeResources(next);
+    }
     if (next.kill_asked) SetKill(next);  // it was not begun when the kill was asked for
   }
   ResumeInnermost(worker);
@@ -84,13 +94,17 @@ void Core::State::TakeOff(Task& task) {
 void Core::State::TakeResources(const Task& task) {
   const Shape& shape = classes.ShapeOfClass(task.task_class);
   free.Subtract(shape.resources);
-  sessions.Find(task.root)->cpu_units += shape.cpu_units;
+  Session& root = *sessions.Find(task.root);
+  root.cpu_units += shape.cpu_units;
+  ready.Mark(root);
 }
 
 void Core::State::GiveResources(const Task& task) {
   const Shape& shape = classes.ShapeOfClass(task.task_class);
   free.Add(shape.resources);
-  sessions.Find(task.root)->cpu_units -= shape.cpu_units;
+  Session& root = *sessions.Find(task.root);
+  root.cpu_units -= shape.cpu_units;
+  ready.Mark(root);
 }
 
 // Returns: the task if it may block: it is the innermost one of this session's worker, or blocked
@@ -150,11 +164,23 @@ void Core::State::ResumeInnermost(Worker& worker) {
 }
 
 void Core::State::UpdateState(Worker& worker) {
-  if (worker.state == WorkerState::kLeaving) return;
+  if (worker.state == WorkerState::kLeaving) return busy.Remove(worker);
   const WorkerState state = worker.stack.empty() ? WorkerState::kIdle
                             : worker.blocked()   ? WorkerState::kBlocked
                                                  : WorkerState::kBusy;
   workers.Move(worker, state, now);
+  PlaceBusy(worker);
+}
+
+void Core::State::PlaceBusy(Worker& worker) {
+  if (worker.state == WorkerState::kBusy && worker.stack.size() == 1 && worker.recalled == 0) {
+    const TaskList& queue = worker.stack.front().tasks;
+    const Task& first = *queue.first();
+    if (!first.cancel_asked && classes.IsShort(first.task_class)) {
+      return busy.Place(worker, classes.ShapeOf(first.task_class), queue.size());
+    }
+  }
+  busy.Remove(worker);
 }
 
 // Asks the worker for the tasks behind the first `kept` of its innermost frame.
@@ -168,7 +194,9 @@ void Core::State::Recall(Worker& worker, size_t kept) {
     ++worker.recalled;
     recall.tasks.push_back(task->id);
   }
-  if (!recall.tasks.empty()) Decide(std::move(recall));
+  if (recall.tasks.empty()) return;
+  Decide(std::move(recall));
+  PlaceBusy(worker);
 }
 
 void Core::State::OnRecallDue(Worker& worker) {

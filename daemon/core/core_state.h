@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/core/busy_workers.h"
 #include "daemon/core/class_table.h"
 #include "daemon/core/core.h"
 #include "daemon/core/job_queue.h"
@@ -94,6 +95,7 @@ struct Core::State {
   void DropAllReferences(Session& session);
   void EndExpiry(ObjectId id);
   void CloseSession(Session& session);
+  void ForgetIfDone(Session& session);
   void CancelRooted(SessionNumber root);
   void CancelSubmitted(Session& session);
   bool HasRoom() const;
@@ -113,6 +115,8 @@ struct Core::State {
   void CountDelivery(const Waiter& waiter);
   void ResumeInnermost(Worker& worker);
   void UpdateState(Worker& worker);
+  // The worker's queue or state changed, or what was asked of it: finds its place among the busy.
+  void PlaceBusy(Worker& worker);
   void Recall(Worker& worker, size_t kept);
   void OnRecallDue(Worker& worker);
 
@@ -121,12 +125,10 @@ struct Core::State {
   bool Dispatch();
   void StartJobs();
   bool JobHoldsQueue() const;
-  // Lines of the ready queue in the order in which they are to be served; valid until it changes.
-  const std::vector<Line*>& OrderLines();
   bool Holds(const Line& line) const;
   Line* ChooseLine();
-  Line* ChooseInGroup(const std::vector<Line*>& order, size_t begin, size_t end,
-                      std::vector<Line*>& passed, bool& held);
+  Line* ChooseInGroup(const std::vector<Line*>& lines, size_t begin, size_t end, bool& held);
+  bool AnyHoldsFirst();
   bool RunOnIdle();
   bool RunBehind();
   void StealForIdle();
@@ -172,6 +174,7 @@ struct Core::State {
   SessionTable sessions;
   ReadyQueue ready;
   WorkerPool workers;
+  BusyWorkers busy;
   JobQueue jobs;
   TimerQueue timers;
   std::unordered_map<TaskId, Deadlines> deadlines;
@@ -194,7 +197,7 @@ struct Core::State {
   uint8_t keep_tag = 1;            // Object::kept of the former; 1 and 2 take turns
 
   std::vector<Decision> decisions;
-  std::vector<Line*> order;  // of OrderLines
+  std::vector<Line*> passed;  // of ChooseLine: do not fit
 };
 
 }  // namespace kiln::core

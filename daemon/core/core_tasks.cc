@@ -184,7 +184,8 @@ void Core::State::AwaitArguments(Task& task) {
 void Core::State::MakeReady(Task& task) {
   if (task.arguments) task.arguments->dependencies.reset();
   tasks.Move(task, TaskState::kReady);
-  ready.Add(task, classes.Get(task.task_class).priority, classes.ShapeOf(task.task_class));
+  ready.Add(task, *sessions.Find(task.root), classes.Get(task.task_class).priority,
+            classes.ShapeOf(task.task_class));
 }
 
 // --- another attempt -----------------------------------------------------------------------------
@@ -292,7 +293,8 @@ void Core::State::FailByArgument(Task& task) {
 void Core::State::Detach(Task& task) {
   if (task.worker) TakeOff(task);
   if (task.state == TaskState::kReady) {
-    ready.Remove(task, classes.Get(task.task_class).priority, classes.ShapeOf(task.task_class));
+    ready.Remove(task, *sessions.Find(task.root), classes.Get(task.task_class).priority,
+                 classes.ShapeOf(task.task_class));
   } else if (task.arguments && task.arguments->dependencies) {
     for (uint32_t i = 0; i < task.arguments->refs; ++i) {
       Dependency& dependency = task.arguments->dependencies[i];
@@ -319,8 +321,8 @@ void Core::State::CloseTask(Task& task, TaskState end, std::string detail, micro
   sessions.Unlink(session, task);
   --root.rooted;
   tasks.Erase(task);
-  sessions.EraseIfDone(root);
-  if (&session != &root) sessions.EraseIfDone(session);
+  ForgetIfDone(root);
+  if (&session != &root) ForgetIfDone(session);
 }
 
 ErrorInfo Core::State::MakeError(const Task& task, ErrorKind kind, std::string message) const {

@@ -51,13 +51,14 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
   if (started) {
     if (worker->state != WorkerState::kLeaving) {
       state.workers.Move(*worker, WorkerState::kLeaving, now);
+      state.busy.Remove(*worker);
     }
     Session& session = *state.sessions.Find(worker->session);
     state.CloseSession(session);
     state.CancelSubmitted(session);
     state.LoseTasks(*worker, reason);
     if (Session* closed = state.sessions.Find(worker->session)) {
-      state.sessions.EraseIfDone(*closed);
+      state.ForgetIfDone(*closed);
     }
   }
   state.timers.Remove({worker->start_due, TimerKind::kWorkerStart, id});
@@ -124,6 +125,7 @@ void Core::State::Start(ProgramId program) {
 void Core::State::Leave(Worker& worker) {
   if (worker.state == WorkerState::kLeaving) return;
   workers.Move(worker, WorkerState::kLeaving, now);
+  busy.Remove(worker);
   worker.leave_due = now + limits::kLeaveGrace;
   timers.Add({worker.leave_due, TimerKind::kWorkerLeave, worker.id});
 }
@@ -136,6 +138,7 @@ void Core::State::Retire(Worker& worker) {
 void Core::State::Kill(Worker& worker, std::string why) {
   if (std::exchange(worker.killed, true)) return;
   if (worker.state != WorkerState::kLeaving) workers.Move(worker, WorkerState::kLeaving, now);
+  busy.Remove(worker);
   Decide(KillWorker{worker.id, std::move(why)});
 }
 
@@ -203,8 +206,9 @@ std::vector<std::pair<ProgramId, int>> Core::State::CountDemand() {
   std::vector<std::pair<ProgramId, int>> demand;
   if (ready.empty()) return demand;
   Resources left = free;
-  for (const Line* line : OrderLines()) {
+  for (const Line* line : ready.Order()) {
     const Shape& shape = classes.GetShape(line->shape);
+    if (!shape.resources.FitsIn(left)) continue;
     if (!MayGetWorker(workers.ProgramOf(shape.program))) continue;
     const auto most = std::min<size_t>(line->size(), static_cast<size_t>(options.max_workers));
     int count = 0;

@@ -3,13 +3,13 @@
 namespace kiln::core {
 
 Session* SessionTable::Find(SessionNumber number) {
-  auto found = sessions_.find(number);
-  return found == sessions_.end() ? nullptr : &found->second;
+  Entry* entry = index_.Find(number);
+  return entry ? entry->session : nullptr;
 }
 
 const Session* SessionTable::Find(SessionNumber number) const {
-  auto found = sessions_.find(number);
-  return found == sessions_.end() ? nullptr : &found->second;
+  const Entry* entry = index_.Find(number);
+  return entry ? entry->session : nullptr;
 }
 
 Session* SessionTable::FindOpen(SessionNumber number) {
@@ -18,7 +18,9 @@ Session* SessionTable::FindOpen(SessionNumber number) {
 }
 
 Session& SessionTable::Insert(SessionNumber number) {
-  return sessions_.try_emplace(number, number).first->second;
+  Session& session = sessions_.try_emplace(number, number).first->second;
+  index_.Insert(number).session = &session;
+  return session;
 }
 
 void SessionTable::Link(Session& session, Task& task) {
@@ -37,8 +39,10 @@ void SessionTable::Unlink(Session& session, Task& task) {
   --session.tasks;
 }
 
-void SessionTable::EraseIfDone(Session& session) {
-  if (!session.open && session.tasks == 0 && session.rooted == 0) sessions_.erase(session.number);
+void SessionTable::Erase(Session& session) {
+  const SessionNumber number = session.number;
+  index_.Erase(*index_.Find(number));
+  sessions_.erase(number);
 }
 
 }  // namespace kiln::core

@@ -14,6 +14,8 @@
 
 namespace kiln::core {
 
+struct Line;
+
 // What one session holds of one object.
 struct Reference {
   uint64_t id = 0;  // of the object
@@ -37,10 +39,15 @@ struct Session {
   Task* last_task = nullptr;
   uint64_t tasks = 0;
 
+  // A closed one that nothing needs any more.
+  bool done() const { return !open && tasks == 0 && rooted == 0; }
+
   // As the root of tasks.
   uint64_t rooted = 0;       // unfinished ones
   int64_t cpu_units = 0;     // they hold now
   uint64_t last_served = 0;  // number of the dispatch
+  uint32_t lines = 0;        // of the ready queue, that have tasks
+  Line* line = nullptr;      // the one used last, if it is still there
 
   // Credit used and not granted back yet.
   uint64_t used_tasks = 0;
@@ -59,14 +66,18 @@ class SessionTable {
   Session& Insert(SessionNumber number);
   void Link(Session& session, Task& task);
   void Unlink(Session& session, Task& task);
-  // Forgets a closed session that nothing needs any more.
-  void EraseIfDone(Session& session);
+  void Erase(Session& session);
 
   const std::map<SessionNumber, Session>& all() const { return sessions_; }
   std::map<SessionNumber, Session>& all() { return sessions_; }
 
  private:
+  struct Entry {
+    uint64_t id = 0;
+    Session* session = nullptr;
+  };
   std::map<SessionNumber, Session> sessions_;
+  IdTable<Entry> index_;  // of sessions_
 };
 
 }  // namespace kiln::core

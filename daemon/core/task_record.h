@@ -53,6 +53,7 @@ struct Task {
   SessionNumber session = kHeadSession;  // that submitted it
   SessionNumber root = kHeadSession;     // driver on whose behalf it runs
   uint32_t attempt = 0;
+  uint16_t ahead_us = 0;  // run time expected when it was given ahead of its turn; 0: it was not
   TaskState state = TaskState::kWaiting;
   bool cancel_asked : 1 = false;  // ends as cancelled unless it finishes first
   bool kill_asked : 1 = false;    // by a forced cancel

@@ -13,6 +13,7 @@ Program& WorkerPool::ProgramOf(ProgramId id) {
 Worker& WorkerPool::Insert(ProgramId program) {
   Worker& worker = workers_[++last_id_];
   worker.id = last_id_;
+  index_.Insert(worker.id).worker = &worker;
   worker.program = program;
   Program& owner = ProgramOf(program);
   owner.workers.push_back(&worker);
@@ -22,13 +23,13 @@ Worker& WorkerPool::Insert(ProgramId program) {
 }
 
 Worker* WorkerPool::Find(WorkerId id) {
-  auto found = workers_.find(id);
-  return found == workers_.end() ? nullptr : &found->second;
+  Entry* entry = index_.Find(id);
+  return entry ? entry->worker : nullptr;
 }
 
 const Worker* WorkerPool::Find(WorkerId id) const {
-  auto found = workers_.find(id);
-  return found == workers_.end() ? nullptr : &found->second;
+  const Entry* entry = index_.Find(id);
+  return entry ? entry->worker : nullptr;
 }
 
 void WorkerPool::Erase(Worker& worker) {
@@ -36,6 +37,7 @@ void WorkerPool::Erase(Worker& worker) {
   Move(worker, WorkerState::kLost, {});
   --counts_[static_cast<size_t>(WorkerState::kLost)];
   std::erase(ProgramOf(worker.program).workers, &worker);
+  index_.Erase(*index_.Find(worker.id));
   workers_.erase(worker.id);
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/ids.h"
+#include "daemon/core/id_table.h"
 #include "daemon/core/worker_record.h"
 
 namespace kiln::core {
@@ -62,7 +63,12 @@ class WorkerPool {
   Worker* LongestIdle(ProgramId besides, bool keep_host);
 
  private:
+  struct Entry {
+    uint64_t id = 0;
+    Worker* worker = nullptr;
+  };
   std::map<WorkerId, Worker> workers_;
+  IdTable<Entry> index_;  // of workers_
   std::map<ProgramId, Program> programs_;
   int counts_[kWorkerStates] = {};
   WorkerId last_id_ = 0;

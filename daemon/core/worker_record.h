@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/ids.h"
+#include "daemon/core/class_table.h"
 #include "daemon/core/task_list.h"
 #include "daemon/core/worker_state.h"
 
@@ -42,8 +43,14 @@ struct Worker {
   uint64_t finished = 0;
   Time progress{};  // when it was given its first task or finished one
   Time idle_since{};
-  Time start_due = kNever;    // when a starting one is given up
-  Time leave_due = kNever;    // when a leaving one is killed
+  Time start_due = kNever;  // when a starting one is given up
+  Time leave_due = kNever;  // when a leaving one is killed
+  // BusyWorkers: its shape and length of queue (0: not in it), and neighbours of the same.
+  ShapeId busy_shape = 0;
+  uint32_t busy_length = 0;
+  Worker* busy_previous = nullptr;
+  Worker* busy_next = nullptr;
+  uint32_t ahead_us = 0;      // sum of Task::ahead_us over its tasks
   bool killed = false;        // KillWorker was decided, or it is gone
   bool start_failed = false;  // given up before it was ready, by its own fault
   bool recall_timer = false;

@@ -6,8 +6,8 @@ namespace {
 using H = CoreHarness;
 
 // Lets the core learn how long tasks of a class run.
-void Measure(H& h, const TaskClass& task_class, microseconds run_time) {
-  h.Finish(h.Submit(task_class), "value", run_time);
+void Measure(H& h, const TaskClass& task_class, Duration run_time) {
+  h.Finish(h.Submit(task_class), "value", std::chrono::duration_cast<microseconds>(run_time));
 }
 
 std::vector<TaskId> SubmitMany(H& h, const TaskClass& task_class, int count) {
@@ -24,9 +24,9 @@ TEST_CASE("a class that was not measured is not given ahead of its turn") {
 
 TEST_CASE("short tasks are given ahead, up to the work a queue may hold") {
   H h(1);
-  Measure(h, H::Library("half ms"), microseconds(500));
-  SubmitMany(h, H::Library("half ms"), 40);
-  CHECK(h.workers.begin()->second.tasks.size() == 5);  // 2 ms ahead of the running one
+  Measure(h, H::Library("a quarter"), limits::kPipelineWork / 4);
+  SubmitMany(h, H::Library("a quarter"), 40);
+  CHECK(h.workers.begin()->second.tasks.size() == 5);  // four ahead of the running one
   CHECK(h.UsedCpus() == 1);
 
   H shorter(1);
@@ -60,14 +60,34 @@ TEST_CASE("long tasks, tasks with a time-out and those that must not run twice w
   CHECK(h.workers.begin()->second.tasks.size() == 1);
 }
 
-TEST_CASE("nothing is given ahead when another class is next") {
+TEST_CASE("short tasks of several classes are given ahead, if they ask for the same") {
   H h(1);
-  Measure(h, H::Library("a"), microseconds(10));
-  Measure(h, H::Library("b"), microseconds(10));
-  h.Submit(H::Library("a"));
-  h.Submit(H::Library("b"));
-  h.Submit(H::Library("a"));
+  const TaskClass a = H::Library("a"), b = H::Library("b"), half = H::Library("half", 0.5);
+  for (const TaskClass& task_class : {a, b, half}) Measure(h, task_class, microseconds(10));
+  h.Submit(a);
+  h.Submit(b);
+  h.Submit(a);
+  CHECK(h.workers.begin()->second.tasks.size() == 3);
+  h.Submit(half);
+  h.Submit(b);  // not its turn yet
+  CHECK(h.workers.begin()->second.tasks.size() == 3);
+}
+
+TEST_CASE("nothing is given ahead to a worker that runs a task of a long class") {
+  H h(1);
+  Measure(h, H::Library("long"), milliseconds(10));
+  Measure(h, H::Library("short"), microseconds(10));
+  h.Submit(H::Library("long"));
+  h.Submit(H::Library("short"));
   CHECK(h.workers.begin()->second.tasks.size() == 1);
+}
+
+TEST_CASE("the work given ahead is bounded over all classes together") {
+  H h(1);
+  Measure(h, H::Library("a"), limits::kPipelineWork / 2);
+  Measure(h, H::Library("b"), limits::kPipelineWork / 4);
+  for (int i = 0; i < 8; ++i) h.Submit(H::Library(i % 2 ? "a" : "b"));
+  CHECK(h.workers.begin()->second.tasks.size() == 3);  // b, then a and b with 3/4 of the bound
 }
 
 TEST_CASE("the slot passes from one task to the next") {
