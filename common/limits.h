@@ -10,7 +10,8 @@ namespace kiln::limits {
 
 // --- tasks -------------------------------------------------------------------------------------
 
-// Unfinished tasks in the head. A task costs about 500 bytes of head memory, so this is 2 GB.
+// Unfinished tasks in the head. A task with small arguments costs about 220 bytes of head memory,
+// so this is 1 GB.
 // Beyond it no credit is granted: submits of drivers block, or fail with ResourceExhausted.
 inline constexpr uint64_t kMaxQueuedTasks = 4'000'000;
 // Bytes of arguments of unfinished tasks. Beyond it as above.
@@ -29,6 +30,9 @@ inline constexpr uint32_t kMaxClassesPerSession = 100'000;
 // Tasks named in the chain of an error that ran through them; later ones are not named, so that the
 // error of a long chain does not grow with it.
 inline constexpr size_t kMaxErrorChain = 64;
+// Tasks and objects together. When that many were there and seven of eight are gone, their memory is
+// given back to the system, which takes some ms: rarely enough not to be felt.
+inline constexpr size_t kManyRecords = 100'000;
 // Finished tasks remembered for `kiln list tasks`, oldest forgotten first.
 inline constexpr size_t kFinishedTasksKept = 1'000;
 

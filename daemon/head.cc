@@ -1,6 +1,7 @@
 #include "daemon/head.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -238,6 +239,7 @@ void Head::CarryOut(core::Decision& decision) {
     void operator()(const core::ForgetProgram& d) {
       for (uint32_t i = 0; i < d.sessions; ++i) head->launcher_->Release(d.program);
     }
+    void operator()(const core::GiveBack&) { malloc_trim(0); }
     void operator()(const core::TaskEnded& d) {
       if (!d.failed && !log::Enabled(log::Level::kDebug)) return;  // spares the look-up
       const std::string& name = head->core_.GetClass(d.task_class).name;

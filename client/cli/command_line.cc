@@ -126,7 +126,10 @@ void AddStop(CLI::App& parent, Invocation* invocation) {
 void AddStatus(CLI::App& parent, Invocation* invocation) {
   Command<StatusOptions> command(parent, "status", "Resources, workers, queue and store",
                                  invocation);
-  command.Connects().Examples("  kiln status\n  kiln status --json | jq .store_used_bytes");
+  command.app->add_flag("--memory", command.options->memory,
+                        "What the head's own memory is used for, too");
+  command.Connects().Examples(
+      "  kiln status\n  kiln status --memory\n  kiln status --json | jq .store_used_bytes");
   command.Runs(RunStatus);
 }
 

@@ -124,6 +124,7 @@ int RunRelease(Console& console, const ReleaseOptions& options);
 
 struct StatusOptions {
   Connection connection;
+  bool memory = false;  // what the head's own memory is used for, too
 };
 int RunStatus(Console& console, const StatusOptions& options);
 

@@ -122,9 +122,9 @@ HeadClient::HeadClient(std::string target, std::string token, Interrupt* interru
 
 HeadClient::~HeadClient() = default;
 
-Result<v1::Status> HeadClient::GetStatus() {
-  return InTime(Call(*this, kStateAnswer)
-                    .Unary(stubs_->state, &v1::State::Stub::GetStatus, v1::GetStatusRequest()));
+Result<v1::Status> HeadClient::GetStatus(const v1::GetStatusRequest& request) {
+  return InTime(
+      Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::GetStatus, request));
 }
 
 Result<v1::ListTasksResponse> HeadClient::ListTasks(const v1::ListRequest& request) {

@@ -35,7 +35,7 @@ class HeadClient {
   // What the head is reached by, for messages.
   const std::string& target() const { return target_; }
 
-  Result<v1::Status> GetStatus();
+  Result<v1::Status> GetStatus(const v1::GetStatusRequest& request);
   Result<v1::ListTasksResponse> ListTasks(const v1::ListRequest& request);
   Result<v1::ListObjectsResponse> ListObjects(const v1::ListRequest& request);
   Result<v1::ListWorkersResponse> ListWorkers(const v1::ListRequest& request);

@@ -21,6 +21,7 @@ class StatusText {
     Head();
     Resources();
     Work();
+    if (status_.has_memory()) Memory();
     Failures();
     return text_;
   }
@@ -94,6 +95,26 @@ class StatusText {
     Line("Jobs", text(status_.jobs_active()) + " active");
   }
 
+  // One kind of record: how many, what they cost together, and each.
+  void Records(const std::string& name, uint64_t count, uint64_t bytes, const std::string& more) {
+    std::string text = std::to_string(count) + " in " + FormatSize(bytes);
+    if (count > 0) text += ", " + std::to_string(bytes / count) + " bytes each";
+    Line(name, text + more);
+  }
+
+  void Memory() {
+    const v1::MemoryUse& use = status_.memory();
+    Title("Memory of the head, without the store");
+    Records("Tasks", use.tasks(), use.task_bytes(),
+            "; arguments " + FormatSize(use.argument_bytes()));
+    Records("Objects", use.objects(), use.object_bytes(),
+            "; values " + FormatSize(use.value_bytes()));
+    Records("Refs", use.references(), use.reference_bytes(), "");
+    Line("Heap", FormatSize(use.heap_used_bytes()) + " in use, " +
+                     FormatSize(use.heap_free_bytes()) + " free");
+    if (use.pss_bytes() != 0) Line("Process", FormatSize(use.pss_bytes()) + " PSS");
+  }
+
   void Failures() {
     if (status_.worker_failures().empty()) return;
     Title("Workers that cannot start");
@@ -113,7 +134,9 @@ int RunStatus(Console& console, const StatusOptions& options) {
   Interrupt interrupt;
   auto head = HeadClient::Connect(options.connection, &interrupt);
   if (!head.ok()) return console.Fail(head.status());
-  auto status = (*head)->GetStatus();
+  v1::GetStatusRequest request;
+  request.set_memory(options.memory);
+  auto status = (*head)->GetStatus(request);
   if (!status.ok()) return console.Fail(status.status());
   console.Write(console.json() ? DumpJson(ToJson(*status))
                                : StatusText(console, *status).ToString());

@@ -1,16 +1,20 @@
 #include "daemon/core/core.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "common/limits.h"
 #include "daemon/core/core_state.h"
 
 namespace kiln::core {
 namespace {
 
-// Of an empty list; the end of a million tasks in one event must not cost its memory for ever.
+// Places of an empty list; the end of a million tasks in one event must not cost its memory for
+// ever.
 constexpr size_t kListKept = 16'384;
 
-void Empty(std::vector<Object*>& list) {
+template <typename T>
+void Empty(std::vector<T>& list) {
   list.clear();
   if (list.capacity() > kListKept) list.shrink_to_fit();
 }
@@ -37,7 +41,7 @@ void Core::TakeDecisions(std::vector<Decision>& decisions) {
   if (std::exchange(state_->changed, false)) state_->DecideAll();
   state_->taken.swap(state_->delivered);
   state_->keep_tag = static_cast<uint8_t>(3 - state_->keep_tag);
-  decisions.clear();
+  Empty(decisions);
   decisions.swap(state_->decisions);
 }
 
@@ -70,6 +74,16 @@ void Core::State::DecideAll() {
   while (Dispatch()) Settle();
   GrantStarved();
   ForgetPrograms();
+  GiveBackMemory();
+}
+
+// The allocator keeps what was freed. When a long queue is gone, the system gets it back.
+void Core::State::GiveBackMemory() {
+  const size_t records = tasks.size() + objects.size();
+  most_records = std::max(most_records, records);
+  if (most_records < limits::kManyRecords || records > most_records / 8) return;
+  most_records = records;
+  Decide(GiveBack{});
 }
 
 void Core::State::Settle() {

@@ -138,11 +138,15 @@ void Core::State::Announce(Object& object) {
       MakeReady(task);
     }
   }
-  for (const Waiter& waiter : interest->waiters) {
-    if (!sessions.FindOpen(waiter.session)) continue;
-    Deliver(object, waiter.session, waiter.with_value);
-    CountDelivery(waiter);
-  }
+  if (interest->first_waiter.session == kNobody) return;
+  Answer(interest->first_waiter, object);
+  for (const Waiter& waiter : interest->more_waiters) Answer(waiter, object);
+}
+
+void Core::State::Answer(const Waiter& waiter, Object& object) {
+  if (!sessions.FindOpen(waiter.session)) return;
+  Deliver(object, waiter.session, waiter.with_value);
+  CountDelivery(waiter);
 }
 
 void Core::State::Deliver(Object& object, SessionNumber session, bool with_value) {

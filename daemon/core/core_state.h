@@ -37,6 +37,7 @@ struct Core::State {
   void Finish();
   void Settle();
   void DecideAll();
+  void GiveBackMemory();
   // Lets go of what was delivered: it was carried out.
   void ForgetDelivered();
   void RunTimer(const Timer& timer);
@@ -77,6 +78,7 @@ struct Core::State {
   Status CheckNewObject(SessionNumber session, ObjectId id) const;
   void Seal(Object& object, Value value, std::vector<ObjectId> contained, bool is_error);
   void Announce(Object& object);
+  void Answer(const Waiter& waiter, Object& object);
   void Deliver(Object& object, SessionNumber session, bool with_value);
   // Gives up an object that was created and not sealed: an error to whoever refers to it.
   void Lose(Object& object);
@@ -185,6 +187,8 @@ struct Core::State {
   uint64_t queued_bytes = 0;
   uint64_t last_block = 0;
   uint64_t last_served = 0;
+
+  size_t most_records = 0;  // tasks and objects, since memory was given back
 
   // Notes for Settle.
   std::vector<TaskId> failing;    // an argument is an error

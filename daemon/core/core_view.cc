@@ -159,10 +159,9 @@ void Core::VisitTasks(const std::function<bool(const TaskRow&)>& visit) const {
     std::string detail = WaitsFor(task, shape, program, state.free);
     if (!visit(RowOf(task, state.classes.Get(task.task_class), std::move(detail)))) return;
   }
-  const auto& ended = state.tasks.ended();
-  for (auto at = ended.rbegin(); at != ended.rend(); ++at) {
-    if (!visit(RowOf(*at, state.classes.Get(at->task_class)))) return;
-  }
+  state.tasks.VisitEnded([&](const EndedTask& ended) {
+    return visit(RowOf(ended, state.classes.Get(ended.task_class)));
+  });
 }
 
 void Core::VisitObjects(const std::function<bool(const ObjectView&)>& visit) const {

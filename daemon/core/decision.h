@@ -90,6 +90,9 @@ struct ForgetProgram {
   uint32_t sessions;
 };
 
+// Most of what many tasks and objects took was freed: give it back to the system.
+struct GiveBack {};
+
 // For the head's log.
 struct TaskEnded {
   TaskId task;
@@ -100,6 +103,6 @@ struct TaskEnded {
 
 using Decision = std::variant<StartWorker, KillWorker, RetireWorker, RunTask, RecallTasks,
                               CancelTask, DeliverObject, DeliverLost, FreeSlice, GrantCredit,
-                              StartJob, ForgetProgram, TaskEnded>;
+                              StartJob, ForgetProgram, GiveBack, TaskEnded>;
 
 }  // namespace kiln::core

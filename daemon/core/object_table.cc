@@ -29,7 +29,12 @@ void ObjectTable::ForgetSlice(const Object& object) {
 
 void ObjectTable::AddWaiter(Object& object, Waiter waiter) {
   if (!object.interest) object.interest = std::make_unique<Interest>();
-  object.interest->waiters.push_back(waiter);
+  Interest& interest = *object.interest;
+  if (interest.first_waiter.session == kNobody) {
+    interest.first_waiter = waiter;
+  } else {
+    interest.more_waiters.push_back(waiter);
+  }
 }
 
 void ObjectTable::AddDependency(Object& object, Dependency& dependency) {
@@ -48,7 +53,8 @@ void ObjectTable::RemoveDependency(Dependency& dependency) {
   (dependency.previous ? dependency.previous->next : interest.first) = dependency.next;
   (dependency.next ? dependency.next->previous : interest.last) = dependency.previous;
   dependency.object = nullptr;
-  if (interest.first == nullptr && interest.waiters.empty()) object.interest.reset();
+  if (interest.first == nullptr && interest.first_waiter.session == kNobody)
+    object.interest.reset();
 }
 
 void ObjectTable::VisitBiggest(const std::function<bool(const Object&)>& visit) const {

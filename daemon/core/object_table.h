@@ -19,18 +19,21 @@
 namespace kiln::core {
 
 inline constexpr ClassId kNoClass = ~ClassId{0};
+inline constexpr SessionNumber kNobody = ~SessionNumber{0};
 
 // A session that is to be told when an object is sealed.
 struct Waiter {
-  SessionNumber session;
-  bool with_value;
-  uint64_t block;  // number of the Block it counts for; 0: none
-  TaskId blocked_task;
+  SessionNumber session = kNobody;
+  bool with_value = false;
+  uint64_t block = 0;  // number of the Block it counts for; 0: none
+  TaskId blocked_task = 0;
 };
 
 // Who waits for an unsealed object.
 struct Interest {
-  std::vector<Waiter> waiters;  // in the order they asked
+  // In the order they asked. Mostly there is one: it needs no further allocation.
+  Waiter first_waiter{};  // session kNobody: there is none
+  std::vector<Waiter> more_waiters;
   Dependency* first = nullptr;  // tasks with it as an argument, in the order submitted
   Dependency* last = nullptr;
 };
@@ -75,6 +78,7 @@ class ObjectTable {
   // Requires: nobody waits for it.
   void Erase(Object& object);
   size_t size() const { return objects_.size(); }
+  size_t HeapBytes() const { return objects_.HeapBytes(); }
 
   // Keep the sizes in order. Requires: a content, set or to be reset by the caller.
   void NoteSlice(const Object& object);

@@ -26,9 +26,10 @@ void TaskTable::Move(Task& task, TaskState to) {
   task.state = to;
 }
 
-void TaskTable::Remember(EndedTask ended) {
-  if (ended_.size() == limits::kFinishedTasksKept) ended_.pop_front();
-  ended_.push_back(std::move(ended));
+void TaskTable::Remember(EndedTask&& ended) {
+  if (ended_.size() < limits::kFinishedTasksKept) return ended_.push_back(std::move(ended));
+  ended_[oldest_ended_] = std::move(ended);
+  oldest_ended_ = (oldest_ended_ + 1) % ended_.size();
 }
 
 }  // namespace kiln::core

@@ -5,8 +5,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
+#include <vector>
 
 #include "common/id_table.h"
 #include "daemon/core/task_record.h"
@@ -45,6 +45,7 @@ class TaskTable {
   void Move(Task& task, TaskState to);
 
   size_t size() const { return tasks_.size(); }
+  size_t HeapBytes() const { return tasks_.HeapBytes(); }
   // Unfinished tasks in a state; ended ones since the start.
   uint64_t in_state(TaskState state) const { return counts_[static_cast<size_t>(state)]; }
   template <typename Visit>
@@ -53,15 +54,21 @@ class TaskTable {
   }
 
   // Keeps the last limits::kFinishedTasksKept.
-  void Remember(EndedTask ended);
-  // Oldest first.
-  const std::deque<EndedTask>& ended() const { return ended_; }
+  void Remember(EndedTask&& ended);
+  // visit(ended) newest first; false stops.
+  template <typename Visit>
+  void VisitEnded(Visit visit) const {
+    for (size_t i = ended_.size(); i-- > 0;) {
+      if (!visit(ended_[(oldest_ended_ + i) % ended_.size()])) return;
+    }
+  }
 
  private:
   IdTable<Task> tasks_;
   uint64_t counts_[kTaskStates] = {};
   uint64_t last_sequence_ = 0;
-  std::deque<EndedTask> ended_;
+  std::vector<EndedTask> ended_;  // a ring, once it is full
+  size_t oldest_ended_ = 0;
 };
 
 }  // namespace kiln::core

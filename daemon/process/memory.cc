@@ -59,4 +59,20 @@ uint64_t AvailableMemoryBytes(const CgroupPlace& place, const std::string& memin
   return available == kNoBound ? 0 : available;
 }
 
+uint64_t ProportionalBytes(const std::string& smaps) {
+  std::ifstream file(smaps);
+  std::string line;
+  uint64_t bytes = 0;
+  bool store = false;
+  while (std::getline(file, line)) {
+    // A mapping's first line is its range in hexadecimal; the others begin with a capital.
+    if (!line.empty() && !(line[0] >= 'A' && line[0] <= 'Z')) {
+      store = line.find("memfd:kiln-store") != std::string::npos;
+    } else if (line.starts_with("Pss:") && !store) {
+      bytes += std::strtoull(line.c_str() + 4, nullptr, 10) * kBytesPerKb;
+    }
+  }
+  return bytes;
+}
+
 }  // namespace kiln::process

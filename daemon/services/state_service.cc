@@ -1,8 +1,11 @@
 // What the head knows, and how to stop it.
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "common/limits.h"
+#include "daemon/process/memory.h"
 #include "daemon/services/call.h"
 #include "daemon/services/row_filter.h"
 #include "daemon/sessions/convert.h"
@@ -61,9 +64,11 @@ class StateService : public v1::State::CallbackService {
   explicit StateService(const Context* context) : context_(context) {}
 
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* call,
-                                      const v1::GetStatusRequest*, v1::Status* response) override {
-    return OnLoop(*context_, call, [this, response] {
+                                      const v1::GetStatusRequest* request,
+                                      v1::Status* response) override {
+    return OnLoop(*context_, call, [this, request, response] {
       FillStatus(response);
+      if (request->memory()) FillMemory(response->mutable_memory());
       return Status();
     });
   }
@@ -121,6 +126,7 @@ class StateService : public v1::State::CallbackService {
   }
 
   void FillStatus(v1::Status* out) const;
+  void FillMemory(v1::MemoryUse* out) const;
   template <typename Add>
   void VisitTasks(Add add) const;
   template <typename Add>
@@ -163,6 +169,22 @@ void StateService::FillStatus(v1::Status* out) const {
   out->set_drivers(totals.drivers);
   out->set_jobs_active(static_cast<uint32_t>(context_->jobs->active()));
   for (const std::string& failure : totals.worker_failures) out->add_worker_failures(failure);
+}
+
+void StateService::FillMemory(v1::MemoryUse* out) const {
+  const core::MemoryUse use = context_->core->GetMemory();
+  out->set_tasks(use.tasks);
+  out->set_task_bytes(use.task_bytes);
+  out->set_argument_bytes(use.argument_bytes);
+  out->set_objects(use.objects);
+  out->set_object_bytes(use.object_bytes);
+  out->set_value_bytes(use.value_bytes);
+  out->set_references(use.references);
+  out->set_reference_bytes(use.reference_bytes);
+  const struct mallinfo2 heap = mallinfo2();
+  out->set_heap_used_bytes(heap.uordblks + heap.hblkhd);
+  out->set_heap_free_bytes(heap.fordblks);
+  out->set_pss_bytes(process::ProportionalBytes());
 }
 
 template <typename Add>

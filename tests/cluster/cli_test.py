@@ -750,6 +750,22 @@ class StateTest(WithHead):
         for name in ("workers", "workers_idle", "tasks_ready", "objects", "store_used_bytes"):
             self.assertIsInstance(status[name], int)
 
+    def test_status_tells_what_the_heads_memory_is_used_for(self):
+        self.assertIsNone(self.json("status")["memory"])
+        self.detached("Add", 1, 2)
+        memory = self.json("status", "--memory")["memory"]
+        self.assertGreater(memory["objects"], 0)
+        self.assertGreater(memory["object_bytes"], 0)
+        self.assertGreater(memory["references"], 0)
+        self.assertGreater(memory["reference_bytes"], 0)
+        self.assertGreater(memory["pss_bytes"], 1 << 20)
+        self.assertGreater(memory["heap_used_bytes"],
+                           memory["object_bytes"] + memory["task_bytes"])
+        out = self.out("status", "--memory")
+        for text in ("Memory of the head", "Objects", "bytes each", "Heap", "PSS"):
+            self.assertIn(text, out)
+        self.assertNotIn("Memory of the head", self.out("status"))
+
     def test_every_list_is_a_table_and_a_document(self):
         ref = self.detached("Add", 1, 2)
         self.kiln("get", ref)

@@ -272,6 +272,7 @@ class CoreHarness {
   std::vector<JobId> jobs;
   std::vector<ForgetProgram> forgotten;
   std::vector<TaskEnded> ended;
+  int given_back = 0;
 
  private:
   void Apply(const StartWorker& start) {
@@ -313,6 +314,7 @@ class CoreHarness {
   void Apply(const GrantCredit& grant) { grants.push_back(grant); }
   void Apply(const StartJob& start) { jobs.push_back(start.job); }
   void Apply(const ForgetProgram& forget) { forgotten.push_back(forget); }
+  void Apply(const GiveBack&) { ++given_back; }
   void Apply(const TaskEnded& what) { ended.push_back(what); }
 
   void CarryOutProcesses() {
