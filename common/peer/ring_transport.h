@@ -7,7 +7,7 @@
 // frames make it look.
 //
 // Thread: any.
-// See:    docs/wire.md, "Rings"; D21 and D22 in docs/decisions.md.
+// See:    docs/wire.md, "Rings"; D29 to D31 in docs/decisions.md.
 #pragma once
 
 #include <atomic>

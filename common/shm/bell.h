@@ -3,7 +3,7 @@
 // Waking a parked core takes 24 us (the call itself 8), a ring's hand-over between awake ones 0.6.
 // So a side that has just been busy stays awake and yields; it never spins without, for there are
 // more parties than cores. When a yield takes long, somebody needs the core: then it parks at once
-// for a while. See D21 in docs/decisions.md.
+// for a while. See D29 in docs/decisions.md.
 //
 // Thread: one, except the futex calls.
 #pragma once

@@ -134,15 +134,21 @@ std::string Core::Invariants::Lines() const {
 std::string Core::Invariants::Workers() const {
   if (state.workers.alive() > state.options.max_workers) return "more workers than the cap";
   std::map<WorkerState, int> counts;
+  std::map<ShapeId, size_t> ahead;
   size_t assigned = 0;
   for (const auto& [id, worker] : state.workers.all()) {
     ++counts[worker.state];
     assigned += worker.assigned;
+    if (worker.busy_length > 1) ahead[worker.busy_shape] += worker.busy_length - 1;
     if (std::string broken = StackOf(worker); !broken.empty()) return broken;
   }
   const uint64_t on_workers =
       state.tasks.in_state(TaskState::kAssigned) + state.tasks.in_state(TaskState::kBlocked);
   if (assigned != on_workers) return "an assigned task is on no worker";
+  if (ahead.size() != state.busy.shapes_ahead().size()) return "wrong number of shapes ahead";
+  for (const auto& [shape, count] : ahead) {
+    if (count != state.busy.Ahead(shape)) return "wrong count of tasks given ahead";
+  }
   for (const auto& [at, count] : counts) {
     if (count != state.workers.in_state(at)) return "wrong count of workers in a state";
   }
@@ -184,9 +190,10 @@ std::string Core::Invariants::StackOf(const Worker& worker) const {
   if (assigned != worker.assigned || recalled != worker.recalled) return name + "counts wrongly";
   if (ahead_us != worker.ahead_us) return name + "has a wrong sum of work ahead";
   if (worker.busy_length > 0) {
-    const bool fits = worker.state == WorkerState::kBusy && worker.stack.size() == 1 &&
-                      worker.recalled == 0 &&
-                      worker.busy_length == worker.stack.front().tasks.size();
+    const bool fits =
+        worker.state == WorkerState::kBusy && worker.stack.size() == 1 && worker.recalled == 0 &&
+        worker.busy_length == worker.stack.front().tasks.size() &&
+        worker.busy_shape == state.classes.ShapeOf(worker.stack.front().tasks.first()->task_class);
     if (!fits) return name + "stands among the busy ones in a wrong place";
   }
   if (worker.stack.size() > limits::kMaxNestedDepth) return name + "is too deep";

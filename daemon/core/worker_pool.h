@@ -10,7 +10,7 @@
 
 #include "common/clock.h"
 #include "common/ids.h"
-#include "daemon/core/id_table.h"
+#include "common/id_table.h"
 #include "daemon/core/worker_record.h"
 
 namespace kiln::core {

@@ -82,10 +82,12 @@ class World {
   // Queues `count` tasks and lets the workers end them all.
   Figures Run(size_t count) {
     Figures figures;
+    const Wants wants = Name(count);
     const size_t before = UsedBytes();
     const double begin = NowNs();
-    std::vector<std::pair<SessionNumber, std::vector<ObjectId>>> wants;
-    for (size_t i = 0; i < count; ++i) SubmitOne(i, wants);
+    for (const auto& [session, ids] : wants) {
+      for (ObjectId id : ids) SubmitOne(session, id);
+    }
     const double submitted = NowNs();
     figures.bytes = static_cast<double>(UsedBytes() - before) / static_cast<double>(count);
     const double queued = NowNs();
@@ -101,20 +103,30 @@ class World {
   }
 
  private:
-  using Wants = std::vector<std::pair<SessionNumber, std::vector<ObjectId>>>;
+  using Ids = std::vector<ObjectId>;
+  using Wants = std::vector<std::pair<SessionNumber, Ids>>;  // what is asked for in one frame
 
-  void SubmitOne(size_t number, Wants& wants) {
-    const size_t driver = number / kBatch % static_cast<size_t>(drivers_);
+  // Names the tasks to come, a batch of each driver in turn.
+  Wants Name(size_t count) {
+    Wants wants;
+    for (size_t i = 0; i < count; i += kBatch) {
+      const size_t driver = i / kBatch % static_cast<size_t>(drivers_);
+      const SessionNumber session = kFirstDriver + static_cast<SessionNumber>(driver);
+      const bool joins = !wants.empty() && wants.back().first == session;
+      if (!joins || wants.back().second.size() > 1000) wants.emplace_back(session, Ids());
+      for (size_t k = i; k < std::min(count, i + kBatch); ++k) {
+        wants.back().second.push_back(MakeObjectId(session, ++sequences_[driver]));
+      }
+    }
+    return wants;
+  }
+
+  void SubmitOne(SessionNumber session, ObjectId id) {
     TaskSpec spec;
-    spec.session = kFirstDriver + static_cast<SessionNumber>(driver);
-    spec.id = MakeObjectId(spec.session, ++sequences_[driver]);
+    spec.session = session;
+    spec.id = id;
     spec.task_class = class_;
     spec.args = "8 bytes.";
-    if (wants.empty() || wants.back().first != spec.session || wants.back().second.size() == 1000) {
-      wants.emplace_back(spec.session, std::vector<ObjectId>());
-      if (drivers_ == 1) wants.back().second.reserve(1000);
-    }
-    wants.back().second.push_back(spec.id);
     if (!core_.OnTaskSubmitted(std::move(spec), now_).ok()) std::abort();
   }
 

@@ -1,7 +1,7 @@
 // What a queued task costs.
 #include <malloc.h>
 
-#include "daemon/core/id_table.h"
+#include "common/id_table.h"
 #include "daemon/core/task_record.h"
 #include "tests/unit/core_harness.h"
 
