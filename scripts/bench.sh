@@ -6,8 +6,8 @@
 #
 #   --runs N         3 by default
 #   --quick          shorter and less exact
-#   --write          puts the tables into docs/benchmarks.md too, in place of the last ones, and draws
-#                    docs/plots/*.svg (needs scripts/install-deps.sh --bench)
+#   --write          puts the tables into docs/benchmarks.md too, in place of the last ones, and
+#                    draws docs/plots/*.svg (needs scripts/install-deps.sh --bench)
 #   --raw FILE       keeps the figures of every run, one JSON object per line
 #   --filter REGEX   only the benchmarks whose name matches
 #

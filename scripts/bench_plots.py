@@ -42,13 +42,13 @@ def plot_round_trip(figures, path):
     """Median and p99 of one call, by what carries it."""
     rows = [
         ("rings alone, 3 processes", "ring hand-over", None, LIMIT),
-        ("  thinking 20 us", "ring hand-over, think 20 us", None, LIMIT),
+        ("rings, thinking 20 us", "ring hand-over, think 20 us", None, LIMIT),
         ("pipe, 2 processes", "pipe round trip", None, LIMIT),
         ("gRPC unary, 2 processes", "grpc unary round trip", None, LIMIT),
         ("task over shm", "single client tasks sync", "shm", SHM),
-        ("  thinking 20 us", "single client tasks sync, think 20 us", "shm", SHM),
+        ("task over shm, thinking 20 us", "single client tasks sync, think 20 us", "shm", SHM),
         ("task over gRPC", "single client tasks sync", "grpc", GRPC),
-        ("  thinking 20 us", "single client tasks sync, think 20 us", "grpc", GRPC),
+        ("task over gRPC, thinking 20 us", "single client tasks sync, think 20 us", "grpc", GRPC),
     ]
     rows = [(label, figures.median(name, transport, "p50_us"),
              figures.median(name, transport, "p99_us"), colour)
@@ -104,20 +104,22 @@ def plot_efficiency(figures, path):
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
     axes.set_xlabel("length of a task")
     axes.set_title("Efficiency of all workers, 8 tasks wide")
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     save(figure, path)
 
 
 def plot_put(figures, path):
     """Putting a gigabyte beside copying it."""
     groups = [
-        ("warm, 4k", "put 1 GB, warm store, 4k pages", "memcpy warm shared pages"),
-        ("warm, huge", "put 1 GB, warm store, huge pages", "memcpy warm shared pages, huge pages"),
-        ("cold, 4k", "put 1 GB, cold store, 4k pages", "memcpy cold shared pages, 4k pages"),
-        ("cold, huge", "put 1 GB, cold store, huge pages", "memcpy cold shared pages, huge pages"),
+        ("warm,\n4k pages", "put 1 GB, warm store, 4k pages", "memcpy warm shared pages"),
+        ("warm,\nhuge pages", "put 1 GB, warm store, huge pages",
+         "memcpy warm shared pages, huge pages"),
+        ("cold,\n4k pages", "put 1 GB, cold store, 4k pages", "memcpy cold shared pages, 4k pages"),
+        ("cold,\nhuge pages", "put 1 GB, cold store, huge pages",
+         "memcpy cold shared pages, huge pages"),
     ]
     if figures.median(groups[0][1], "shm") is None and figures.median(groups[0][1], "grpc") is None:
-        groups[0] = ("warm, as the head chose", "single client put gigabytes", groups[0][2])
+        groups[0] = ("warm,\nas the head chose", "single client put gigabytes", groups[0][2])
     bars = (("memcpy, no store", LIMIT, None), ("put over shm", SHM, "shm"),
             ("put over gRPC", GRPC, "grpc"))
     figure, axes = plt.subplots(figsize=(6.6, 3.2))
@@ -139,6 +141,7 @@ def plot_put(figures, path):
         return
     axes.set_xticks(range(len(groups)), [label for label, *_ in groups])
     axes.grid(axis="x", visible=False)
+    axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.set_ylabel("GB/s")
     axes.set_ylim(top=axes.get_ylim()[1] * 1.05)
     axes.set_title("Putting 1 GB of touched memory")
