@@ -169,8 +169,8 @@ class Core {
   // (for a detached one: also for kHeadSession, until released). Never refused for lack of room:
   // the bounds work by credit. A task that can never fit gets the error Unschedulable at once, one
   // with an unknown ref ObjectLost.
-  // Errors:  InvalidArgument (id not of this session or already used, unknown class); the caller
-  //          ends the session.
+  // Errors:  InvalidArgument (id not of this session or already used, unknown class, beyond the
+  //          session's credit); the caller ends the session.
   Status OnTaskSubmitted(TaskSpec spec, Time now);
 
   // True if the bounds on queued tasks and bytes leave no room: unary clients are refused then.

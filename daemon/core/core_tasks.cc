@@ -91,6 +91,11 @@ Status Core::State::CheckSpec(const TaskSpec& spec) const {
   };
   const Session* session = sessions.Find(spec.session);
   if (session == nullptr || !session->open) return invalid("its session is not open");
+  // An honest peer cannot: it may use up what it was given, which is at most the first credit.
+  if (session->used_tasks >= limits::kSessionCreditTasks ||
+      session->used_bytes >= limits::kSessionCreditBytes) {
+    return invalid("it is beyond the credit of session " + std::to_string(spec.session));
+  }
   if (!classes.Has(spec.task_class)) return invalid("its class is not defined");
   const uint32_t num_returns = classes.Get(spec.task_class).num_returns;
   const ObjectId last = spec.id + num_returns - 1;
