@@ -37,7 +37,7 @@ bool Soon(const std::function<bool()>& holds) {
 class Head {
  public:
   Head() : host_(&loop_, dir_.path()) {
-    auto rings = RingServer::Open(&loop_, &host_.sessions(), host_.store().fd(), path());
+    auto rings = RingServer::Open(&loop_, &host_.sessions(), &host_.store(), path());
     REQUIRE(rings.ok());
     rings_ = std::move(*rings);
     loop_.set_after_turn([this] { host_.AfterTurn(); });

@@ -26,7 +26,10 @@ class SessionHost {
                .max_workers = 4,
                .max_queued_tasks = 1'000,
                .max_queued_bytes = uint64_t{1} << 20}) {
-    auto store = store::Store::Open(loop, store_bytes, dir + "/store.sock");
+    auto store = store::Store::Open(loop, {.capacity_bytes = store_bytes,
+                                           .socket_path = dir + "/store.sock",
+                                           .pages = store::PageChoice::k4k,
+                                           .prefault_bytes = 0});
     if (!store.ok()) throw std::runtime_error(store.status().message());
     store_ = std::move(*store);
     process::WorkerLauncherOptions options;
@@ -57,7 +60,7 @@ class SessionHost {
   void Settle() {
     while (true) {
       std::vector<core::Decision> decisions = core_.TakeDecisions();
-      if (decisions.empty() && !core_.OnCarriedOut()) return;
+      if (decisions.empty()) return;
       for (core::Decision& decision : decisions) std::visit(Visitor{this}, decision);
     }
   }
@@ -93,6 +96,7 @@ class SessionHost {
     }
     void operator()(const core::StartJob&) {}
     void operator()(const core::TaskEnded&) {}
+    void operator()(const core::GiveBack&) {}
 
     sessions::Session* Worker(WorkerId worker) { return host->sessions_->FindWorker(worker); }
     sessions::Session* Peer(SessionNumber number) { return host->sessions_->Find(number); }
