@@ -49,6 +49,7 @@ class Head {
   }
 
   std::string path() const { return dir_ / "rings.sock"; }
+  uint64_t ticket() { return host_.store().ticket(); }
   // Runs on the loop; at once, by this thread, if the loop sleeps.
   template <typename Function>
   auto Do(Function function) {
@@ -81,10 +82,10 @@ class Peer {
     auto socket = shm::ConnectUnix(head.path());
     REQUIRE(socket.ok());
     socket_fd_ = *socket;
-    uint64_t version = 0;
-    auto fds = shm::ReceiveFds(socket_fd_, &version, 2);
+    uint64_t ticket = 0;
+    auto fds = shm::ReceiveFds(socket_fd_, &ticket, 2);
     if (!fds.ok()) return;
-    CHECK(version == shm::kRingsVersion);
+    CHECK(ticket == head.ticket());
     close((*fds)[1]);
     auto rings = shm::Rings::Attach((*fds)[0]);
     REQUIRE(rings.ok());
