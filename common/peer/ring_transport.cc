@@ -176,9 +176,10 @@ Result<v1::Welcome> RingTransport::Greet(const v1::Hello& hello) {
 void RingTransport::Start(Receiver* receiver, std::mutex* mutex) {
   receiver_ = receiver;
   mutex_ = mutex;
-  std::lock_guard lock(*mutex_);
-  leading_ = false;
+  std::unique_lock lock(*mutex_);
   listener_ = std::thread([this] { Listen(); });
+  leading_ = false;
+  PassOn(lock);
 }
 
 bool RingTransport::ReadFrames() {
@@ -269,30 +270,22 @@ void RingTransport::PassOn(std::unique_lock<std::mutex>& lock) {
 
 // --- the listening thread ------------------------------------------------------------------------
 
-// It begins with a look: what came along with the welcome is not delivered on the caller's thread,
-// which may still have to make its receiver ready.
 void RingTransport::Listen() {
-  char bytes[64];
-  ssize_t got;
-  do {
-    Attend();
-    do {
-      got = recv(socket_fd_, bytes, sizeof bytes, 0);
-    } while (got < 0 && (errno == EINTR || errno == EAGAIN));
-  } while (got > 0);
-  OnHangUp();
-}
-
-void RingTransport::Attend() {
-  std::unique_lock lock(*mutex_);
-  if (leading_) return;  // who leads looks by itself
-  leading_ = true;
-  lock.unlock();
-  while (ReadFrames()) {
+  while (true) {
+    char bytes[64];
+    const ssize_t got = recv(socket_fd_, bytes, sizeof bytes, 0);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got <= 0) return OnHangUp();
+    std::unique_lock lock(*mutex_);
+    if (leading_) continue;  // who leads looks by itself
+    leading_ = true;
+    lock.unlock();
+    while (ReadFrames()) {
+    }
+    lock.lock();
+    leading_ = false;
+    PassOn(lock);
   }
-  lock.lock();
-  leading_ = false;
-  PassOn(lock);
 }
 
 // What the head published before it closed counts.

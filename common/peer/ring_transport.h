@@ -61,7 +61,6 @@ class RingTransport : public Transport {
   // Nobody leads any more: the next one is told, or the head that nobody waits.
   void PassOn(std::unique_lock<std::mutex>& lock);
   void Listen();
-  void Attend();
   void OnHangUp();
 
   std::atomic<uint32_t>& bell() { return rings_->header().peer_bell.state; }
