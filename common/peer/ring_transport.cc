@@ -179,6 +179,8 @@ void RingTransport::Start(Receiver* receiver, std::mutex* mutex) {
   std::unique_lock lock(*mutex_);
   listener_ = std::thread([this] { Listen(); });
   leading_ = false;
+  // A worker's frames wait for its task thread: who carries them out is not ready before.
+  if (unattended_ == Bell::kAwake) return SetBell(unattended_);
   PassOn(lock);
 }
 

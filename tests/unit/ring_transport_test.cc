@@ -149,13 +149,15 @@ class PlayedHead {
 // A connected transport, and what came out of it.
 class Client : public Transport::Receiver {
  public:
-  explicit Client(PlayedHead& head, bool worker = false) {
+  explicit Client(PlayedHead& head, bool worker = false,
+                  const std::function<void()>& before_start = {}) {
     auto connecting =
         std::async(std::launch::async, [&] { return RingTransport::Connect(head.path(), worker); });
     head.Accept();
     auto connected = connecting.get();
     REQUIRE(connected.ok());
     transport_ = std::move(*connected);
+    if (before_start) before_start();
     transport_->Start(this, &mutex_);
   }
 
@@ -263,6 +265,18 @@ TEST_CASE("a worker whose task thread is busy looks at urgent frames only") {
   head.Send(Ready(2), /*urgent=*/true);
   REQUIRE(Soon([&] { return client.Has(2); }));
   CHECK(client.Has(1));
+}
+
+TEST_CASE(
+    "what came before the start is a driver's at once, and waits for a worker's task thread") {
+  PlayedHead head;
+  const bool worker = GENERATE(false, true);
+  Client client(head, worker, [&] {
+    REQUIRE(head.Write(Ready(1).SerializeAsString()));
+    head.Publish();
+  });
+  CHECK(client.Has(1) == !worker);
+  CHECK(client.Await(1));
 }
 
 // --- several who wait ----------------------------------------------------------------------------
