@@ -16,7 +16,9 @@ build_packages=(
   libboost-dev                                                            # the object store
   libmsgpack-cxx-dev nlohmann-json3-dev                                   # values
   libspdlog-dev libfmt-dev libcli11-dev)                                  # logs, options
-test_packages=(catch2 python3 python3-grpcio python3-protobuf)  # any gRPC client: tests/rpc
+test_packages=(
+  catch2 python3 python3-grpcio python3-protobuf  # any gRPC client: tests/rpc
+  clang-14 libclang-rt-14-dev)                    # libFuzzer: tests/fuzz
 bench_packages=(python3 python3-matplotlib)                    # docs/plots
 check_packages=(clang-format clang-tidy shellcheck git)
 

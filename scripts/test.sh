@@ -5,7 +5,7 @@
 #   scripts/test.sh --preset asan      on another build: dev, asan, tsan (see scripts/build.sh)
 #   scripts/test.sh -L unit            further arguments go to ctest: -L LABEL, -R NAME, -j N, ...
 #
-# Labels: unit, random, rpc, cluster. See docs/testing.md.
+# Labels: unit, random, fuzz, rpc, cluster. See docs/testing.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -49,6 +49,7 @@ class SessionHost {
   }
 
   core::Core& core() { return core_; }
+  const core::Core& core() const { return core_; }
   store::Store& store() { return *store_; }
   sessions::SessionTable& sessions() { return *sessions_; }
   // Workers that were to be started, oldest first; whoever says hello as one of them is it.

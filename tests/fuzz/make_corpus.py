@@ -1,0 +1,91 @@
+"""Writes the seeds of tests/fuzz/corpus anew. The formats are in ring_fuzz.cc and session_fuzz.cc.
+
+  KILN_BIN_DIR=build/bin KILN_LIB_DIR=build/lib /usr/bin/python3 tests/fuzz/make_corpus.py
+"""
+
+import struct
+import sys
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+sys.path.insert(0, str(CORPUS.parents[1] / "rpc"))
+from head import session_pb2, task_pb2  # noqa: E402
+
+LAST, PART, SKIP = 0, 1, 2
+MOVE, JUMP, READ, RELEASE, FORGE, WRITE, PUBLISH, LIE = range(8)
+
+
+def record(data, kind=LAST):
+    return struct.pack("<II", len(data), kind) + data + bytes(-len(data) % 8)
+
+
+def ring(steps, content=b""):
+    packed = b"".join(struct.pack("<I", kind | argument << 8) for kind, argument in steps)
+    return bytes([len(steps)]) + packed + content
+
+
+def rings():
+    frame, parts = record(b"hello"), record(b"a" * 20, PART) + record(b"b" * 9)
+    yield "frame", ring([(MOVE, len(frame) // 8), (READ, 0), (RELEASE, 0)], frame)
+    yield "parts", ring([(MOVE, len(parts) // 8), (READ, 0), (RELEASE, 0)], parts)
+    yield "skip", ring([(MOVE, 4), (READ, 0)], record(b"12345678", SKIP) + record(b"x"))
+    yield "too_long", ring([(MOVE, 2), (READ, 0), (READ, 0)], struct.pack("<II", 1 << 31, LAST))
+    yield "jump", ring([(JUMP, 12345), (READ, 0)])
+    honest = [(WRITE, 60_000), (PUBLISH, 0), (READ, 0), (RELEASE, 0)]
+    yield "honest", ring(honest * 12)
+    yield "parts_without_end", ring([(WRITE, 0x800000), (PUBLISH, 0), (READ, 0), (RELEASE, 0)] * 6)
+    yield "lying_reader", ring([(WRITE, 60_000)] * 5 + [(PUBLISH, 0), (LIE, 77)] + [(WRITE, 60_000)] * 3)
+
+
+def frames(*parts):
+    data = b""
+    for selector, message in parts:
+        body = message if isinstance(message, bytes) else message.SerializeToString()
+        data += struct.pack("<BH", selector, len(body)) + body
+    return data
+
+
+def frame(**kind):
+    return session_pb2.PeerFrame(**kind)
+
+
+def sessions():
+    def id(session, number):
+        return session << 40 | number
+
+    pb = session_pb2
+    task_class = frame(task_class=task_pb2.TaskClass(class_id=1, library="/l.so", function="F",
+                                                     num_returns=2, max_retries=3))
+    submit = frame(submit=pb.Submit(task_id=id(1, 10), class_id=1, args=b"a", refs=[id(1, 1)],
+                                    nested_refs=[id(2, 1)]))
+    put = frame(put=pb.Put(id=id(1, 1), value=b"value"))
+    want = frame(want=pb.Want(ids=[id(1, 1), id(1, 10), 7], values=True))
+    release = frame(release=pb.Release(ids=[id(1, 1)]))
+    finished = frame(finished=pb.Finished(task_id=id(1, 10), run_us=5, results=[
+        task_pb2.TaskResult(value=b"r"), task_pb2.TaskResult(created_id=id(4, 5))]))
+    create = frame(create=pb.Create(id=id(4, 5), size_bytes=100_000))
+    yield "task", frames((0, task_class), (0, put), (0, submit), (0, want), (3, create),
+                         (3, finished), (0, release))
+    yield "retry", frames((0, task_class), (0, put), (0, submit), (0x83, b""), (3, finished))
+    yield "returned", frames((0, task_class), (0, put), (0, submit), (3, frame(
+        returned=pb.Returned(task_ids=[id(1, 10)], leaving=True))))
+    yield "cancel", frames((0, task_class), (0, submit), (1, frame(
+        cancel=pb.Cancel(id=id(1, 10), force=True))), (0x80, want))
+    yield "store", frames(
+        (1, frame(create=pb.Create(id=id(2, 1), size_bytes=1 << 20))),
+        (1, frame(create=pb.Create(id=id(2, 2), size_bytes=1 << 45))),
+        (0, frame(want=pb.Want(ids=[id(2, 1)]))), (1, frame(seal=pb.Seal(id=id(2, 1)))),
+        (1, frame(abort=pb.Abort(id=id(2, 2)))))
+    yield "block", frames((0, task_class), (0, put), (0, submit), (3, frame(want=pb.Want(
+        ids=[id(1, 10), id(1, 11)], blocked_task_id=id(1, 10), needed=1))),
+        (3, frame(unblock=pb.Unblock(blocked_task_id=id(1, 10)))))
+    yield "refs", frames((0, put), (1, frame(put=pb.Put(id=id(2, 1), contained=[id(1, 1)]))),
+                         (2, frame(retain=pb.Retain(ids=[id(2, 1)]))), (0x80, release))
+    yield "hello_twice", frames((0, frame(hello=pb.Hello(protocol_version=1, kind=1))))
+    yield "garbage", frames((0, b"\xff\xff\xff"), (1, b""), (2, b"\x0a\x05"))
+
+
+for kind, seeds in (("ring", rings()), ("session", sessions())):
+    (CORPUS / kind).mkdir(parents=True, exist_ok=True)
+    for name, data in seeds:
+        (CORPUS / kind / name).write_bytes(data)
