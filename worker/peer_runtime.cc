@@ -172,9 +172,10 @@ class PeerRuntime : public detail::Runtime {
     Throw(values.status());
   }
 
-  std::vector<bool> Wait(std::span<const detail::Id> ids, size_t num_returns,
-                         std::optional<std::chrono::nanoseconds> timeout) override {
-    Result<std::vector<bool>> sealed = peer_->Wait(ids, num_returns, ToDeadline(timeout));
+  std::vector<size_t> Wait(const detail::IdList& ids, size_t num_returns,
+                           std::optional<std::chrono::nanoseconds> timeout) override {
+    Result<std::vector<size_t>> sealed = peer_->Wait(
+        ids.size, [&ids](size_t at) { return ids[at]; }, num_returns, ToDeadline(timeout));
     if (!sealed.ok()) Throw(sealed.status());
     return std::move(*sealed);
   }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -91,9 +92,11 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Waits for the values of all ids. Requires: this process has a handle on each.
   // Errors: DeadlineExceeded, Unavailable.
   Result<std::vector<value::SharedBytes>> Get(std::span<const ObjectId> ids, Deadline deadline);
-  // Waits until `needed` of the ids are sealed or the time is over.
-  // Returns: for each whether it is sealed. Errors: Unavailable.
-  Result<std::vector<bool>> Wait(std::span<const ObjectId> ids, size_t needed, Deadline deadline);
+  // Waits until `needed` of `count` objects are sealed or the time is over. `id_at`: the id at a
+  // position.
+  // Returns: positions of sealed ones, lowest first, `needed` of them at most. Errors: Unavailable.
+  Result<std::vector<size_t>> Wait(size_t count, const std::function<ObjectId(size_t)>& id_at,
+                                   size_t needed, Deadline deadline);
   Status Cancel(ObjectId id, bool force);
 
   void Retain(ObjectId id);

@@ -162,13 +162,25 @@ Result<std::vector<value::SharedBytes>> Peer::Get(std::span<const ObjectId> ids,
   return values;
 }
 
-Result<std::vector<bool>> Peer::Wait(std::span<const ObjectId> ids, size_t needed,
-                                     Deadline deadline) {
+// Looks no further than it must: who waits for one of 10,000 again and again finds the next one at
+// the front, as a rule.
+Result<std::vector<size_t>> Peer::Wait(size_t count, const std::function<ObjectId(size_t)>& id_at,
+                                       size_t needed, Deadline deadline) {
+  std::vector<size_t> sealed;
   std::unique_lock lock(mutex_);
+  const auto look = [&] {
+    sealed.clear();
+    for (size_t i = 0; i < count && sealed.size() < needed; ++i) {
+      if (objects_.Find(id_at(i))->sealed) sealed.push_back(i);
+    }
+    return sealed.size() >= needed;
+  };
+  if (look()) return sealed;
+  std::vector<ObjectId> ids;
+  ids.reserve(count);
+  for (size_t i = 0; i < count; ++i) ids.push_back(id_at(i));
   if (!Await(lock, ids, /*for_value=*/false, needed, deadline) && ended_) return Disconnected();
-  std::vector<bool> sealed;
-  sealed.reserve(ids.size());
-  for (ObjectId id : ids) sealed.push_back(objects_.Find(id)->sealed);
+  look();
   return sealed;
 }
 

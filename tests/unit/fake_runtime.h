@@ -128,11 +128,13 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     return values;
   }
 
-  std::vector<bool> Wait(std::span<const detail::Id> ids, size_t,
-                         std::optional<std::chrono::nanoseconds>) override {
+  std::vector<size_t> Wait(const detail::IdList& ids, size_t num_returns,
+                           std::optional<std::chrono::nanoseconds>) override {
     std::lock_guard lock(mutex_);
-    std::vector<bool> sealed;
-    for (detail::Id id : ids) sealed.push_back(objects_.contains(id));
+    std::vector<size_t> sealed;
+    for (size_t i = 0; i < ids.size && sealed.size() < num_returns; ++i) {
+      if (objects_.contains(ids[i])) sealed.push_back(i);
+    }
     return sealed;
   }
 

@@ -90,7 +90,7 @@ void MeasureGets(Report* report, const Session& session) {
 
 void WaitUntilAllDone(const Session& session, uint32_t count) {
   std::vector<Ref<int>> left = SubmitOnes(session, count);
-  while (!left.empty()) left = session.Wait(left, 1).not_ready;
+  while (!left.empty()) left = session.Wait(std::move(left), 1).not_ready;
 }
 
 }  // namespace

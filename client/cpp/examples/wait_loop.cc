@@ -26,7 +26,7 @@ int64_t RunByTasks(kiln::Session& session, const std::vector<int64_t>& ends, int
   for (int64_t end : ends) pending.push_back(session.Submit(examples::SumRange, 0, end));
   int64_t total = 0;
   while (!pending.empty()) {
-    kiln::WaitResult<int64_t> found = session.Wait(pending);
+    kiln::WaitResult<int64_t> found = session.Wait(std::move(pending));
     total += Handle(session.Get(found.ready[0]), work);
     pending = std::move(found.not_ready);
   }

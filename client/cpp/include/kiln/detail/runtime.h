@@ -32,6 +32,15 @@ struct Argument {
   std::shared_ptr<value::Parts> parts;
 };
 
+// Ids that are looked up one by one: a wait for the first of many need not see them all.
+struct IdList {
+  size_t size;
+  const void* list;
+  Id (*at)(const void* list, size_t index);
+
+  Id operator[](size_t index) const { return at(list, index); }
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -56,9 +65,9 @@ class Runtime {
       std::span<const Id> ids, std::optional<std::chrono::nanoseconds> timeout) = 0;
 
   // Waits until `num_returns` objects are sealed or the time is over.
-  // Returns: for each id whether it is sealed (may be more than num_returns).
-  virtual std::vector<bool> Wait(std::span<const Id> ids, size_t num_returns,
-                                 std::optional<std::chrono::nanoseconds> timeout) = 0;
+  // Returns: where in the list sealed ones are, in its order, num_returns of them at most.
+  virtual std::vector<size_t> Wait(const IdList& ids, size_t num_returns,
+                                   std::optional<std::chrono::nanoseconds> timeout) = 0;
 
   // Throws: ObjectLostError (unknown), DisconnectedError.
   virtual void Cancel(Id id, bool force) = 0;

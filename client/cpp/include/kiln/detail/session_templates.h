@@ -68,8 +68,8 @@ struct IsTuple<std::pair<A, B>> : std::true_type {};
 }  // namespace detail
 
 template <typename R, typename... P, typename... A>
-detail::Id Submitter::Queue(R (*function)(P...), uint32_t num_returns,
-                                         std::string_view suffix, const A&... arguments) const {
+detail::Id Submitter::Queue(R (*function)(P...), uint32_t num_returns, std::string_view suffix,
+                            const A&... arguments) const {
   static_assert(sizeof...(A) == sizeof...(P),
                 "kiln: wrong number of arguments for this task function");
   if constexpr (sizeof...(A) == sizeof...(P)) {
@@ -98,8 +98,7 @@ auto Submitter::SubmitMany(R (*function)(P...), A&&... arguments) const {
   }
   std::vector<Ref<Element>> refs;
   refs.reserve(options_.num_returns);
-  const detail::Id first =
-      Queue(function, options_.num_returns, detail::kEachSuffix, arguments...);
+  const detail::Id first = Queue(function, options_.num_returns, detail::kEachSuffix, arguments...);
   for (uint32_t i = 0; i < options_.num_returns; ++i) refs.push_back(MakeRef<Element>(first + i));
   return refs;
 }
@@ -162,19 +161,38 @@ auto Session::Get(const std::vector<Ref<T>>& refs, detail::Timeout timeout) cons
 }
 
 template <typename T>
-WaitResult<T> Session::Wait(const std::vector<Ref<T>>& refs, size_t num_returns,
+WaitResult<T> Session::Wait(std::vector<Ref<T>>&& refs, size_t num_returns,
                             detail::Timeout timeout) const {
   if (num_returns == 0 || num_returns > refs.size()) {
     throw std::invalid_argument("kiln: Wait for " + std::to_string(num_returns) + " of " +
                                 std::to_string(refs.size()) + " refs");
   }
-  std::vector<bool> sealed = runtime_->Wait(detail::IdsOf(refs), num_returns, timeout);
+  const detail::IdList ids{
+      refs.size(), refs.data(), [](const void* list, size_t index) {
+        return detail::Checked(static_cast<const Ref<T>*>(list)[index].handle()).id();
+      }};
+  const std::vector<size_t> sealed = runtime_->Wait(ids, num_returns, timeout);
   WaitResult<T> result;
-  for (size_t i = 0; i < refs.size(); ++i) {
-    bool ready = sealed[i] && result.ready.size() < num_returns;
-    (ready ? result.ready : result.not_ready).push_back(refs[i]);
+  result.ready.reserve(sealed.size());
+  for (size_t at : sealed) result.ready.push_back(std::move(refs[at]));
+  // Those that are left close up; each moves once.
+  size_t to = sealed.empty() ? refs.size() : sealed[0];
+  for (size_t i = 0; i < sealed.size(); ++i) {
+    const size_t end = i + 1 < sealed.size() ? sealed[i + 1] : refs.size();
+    std::move(refs.begin() + static_cast<ptrdiff_t>(sealed[i] + 1),
+              refs.begin() + static_cast<ptrdiff_t>(end),
+              refs.begin() + static_cast<ptrdiff_t>(to));
+    to += end - sealed[i] - 1;
   }
+  refs.resize(to);
+  result.not_ready = std::move(refs);
   return result;
+}
+
+template <typename T>
+WaitResult<T> Session::Wait(const std::vector<Ref<T>>& refs, size_t num_returns,
+                            detail::Timeout timeout) const {
+  return Wait(std::vector<Ref<T>>(refs), num_returns, timeout);
 }
 
 template <typename T>
