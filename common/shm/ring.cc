@@ -1,5 +1,6 @@
 #include "common/shm/ring.h"
 
+#include <bit>
 #include <cstring>
 
 namespace kiln::shm {
@@ -68,8 +69,9 @@ RingReader::Outcome RingReader::Read(std::string* frame, size_t max_frame_bytes)
       if (head_ == tail_) return Outcome::kEmpty;
     }
     const uint64_t at = head_ & kMask;
-    RecordHeader header;
-    std::memcpy(&header, data_ + at, sizeof header);
+    // One load, which no compiler repeats: what was checked is what is used.
+    const auto header = std::bit_cast<RecordHeader>(
+        __atomic_load_n(reinterpret_cast<const uint64_t*>(data_ + at), __ATOMIC_RELAXED));
     const uint64_t total = TotalBytes(header.size_bytes);
     if (total > tail_ - head_ || total > kRingBytes - at) return Break();
     head_ += total;

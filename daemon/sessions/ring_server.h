@@ -52,7 +52,7 @@ class RingServer : public EventLoop::Polled {
   const std::unique_ptr<char[]> arena_block_;
   google::protobuf::Arena arena_;
   std::vector<std::unique_ptr<RingChannel>> channels_;  // longest connected first
-  EventLoop::TimerId accept_timer_ = 0;  // while no descriptor was free
+  EventLoop::TimerId accept_timer_ = 0;                 // while no descriptor was free
 };
 
 }  // namespace kiln::sessions

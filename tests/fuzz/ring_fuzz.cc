@@ -1,8 +1,8 @@
-// Hostile shared memory against both ends of a ring: whatever lies there and however positions move,
-// nobody reads or writes outside of it, and no frame is larger than its bound.
+// Hostile shared memory against both ends of a ring: whatever lies there and however positions
+// move, nobody reads or writes outside of it, and no frame is larger than its bound.
 //
-// Input: the number of steps (1 byte), the steps (a kind and 3 bytes of argument each), and what lies
-// in the ring from its beginning.
+// Input: the number of steps (1 byte), the steps (a kind and 3 bytes of argument each), and what
+// lies in the ring from its beginning.
 #include <sys/types.h>
 
 #include <algorithm>

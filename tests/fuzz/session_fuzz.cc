@@ -164,7 +164,8 @@ class World {
         frame.mutable_want()->set_blocked_task_id(Local(frame.want().blocked_task_id()));
         return Localize(frame.mutable_want()->mutable_ids());
       case Frame::kUnblock:
-        return frame.mutable_unblock()->set_blocked_task_id(Local(frame.unblock().blocked_task_id()));
+        return frame.mutable_unblock()->set_blocked_task_id(
+            Local(frame.unblock().blocked_task_id()));
       case Frame::kCancel:
         return frame.mutable_cancel()->set_id(Local(frame.cancel().id()));
       case Frame::kRetain:
