@@ -124,8 +124,7 @@ Status Head::Build() {
       });
 
   double num_cpus = options_.total.num_cpus();
-  sessions_ = std::make_unique<sessions::SessionTable>(
-      sessions::SessionContext{
+  sessions_ = std::make_unique<sessions::SessionTable>(sessions::SessionContext{
       loop_, &core_, store_.get(), launcher_.get(), num_cpus, [this] { Settle(); }});
   head_session_ = std::make_unique<sessions::HeadSession>(loop_, &core_);
   Result<std::unique_ptr<sessions::RingServer>> rings =

@@ -1,8 +1,8 @@
 // Runs the tasks the head sends, one at a time and in order, on a thread of their own.
 //
-// The thread that reads frames fills the queue, takes tasks back out when the head recalls them, and
-// sets cancellation tokens; between tasks that may be the task thread itself. A task that blocks in
-// Get lets the thread run nested tasks on its stack.
+// The thread that reads frames fills the queue, takes tasks back out when the head recalls them,
+// and sets cancellation tokens; between tasks that may be the task thread itself. A task that
+// blocks in Get lets the thread run nested tasks on its stack.
 //
 // Thread: TaskHost's calls from the reading thread and the task thread, Run from the task thread.
 // Owner:  RunWorker.

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/ids.h"
 #include "common/id_table.h"
+#include "common/ids.h"
 #include "daemon/core/task.h"
 #include "daemon/core/task_record.h"
 #include "daemon/core/value.h"

@@ -7,9 +7,9 @@
 #include <map>
 #include <set>
 
+#include "common/id_table.h"
 #include "common/ids.h"
 #include "daemon/core/core.h"
-#include "common/id_table.h"
 #include "daemon/core/task_record.h"
 
 namespace kiln::core {

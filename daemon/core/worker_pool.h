@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "common/ids.h"
 #include "common/id_table.h"
+#include "common/ids.h"
 #include "daemon/core/worker_record.h"
 
 namespace kiln::core {

@@ -26,6 +26,10 @@
 namespace kiln::services {
 namespace {
 
+// Time for what was answered to be on its way. It always passes: a client that waits for the head's
+// end, as `kiln stop` does, has a connection that nobody reads and that therefore stays open.
+constexpr auto kLastAnswers = milliseconds(25);
+
 bool IsPort(std::string_view text) {
   unsigned port = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -103,7 +107,7 @@ class GrpcServer : public Server {
   void Shutdown(std::function<void()> done) override {
     context_->loop->Unwatch(listening_fd_);
     shutdown_ = std::thread([this, done = std::move(done)] {
-      server_->Shutdown(std::chrono::system_clock::now() + milliseconds(50));
+      server_->Shutdown(std::chrono::system_clock::now() + kLastAnswers);
       context_->loop->Post(done);
     });
   }

@@ -80,16 +80,15 @@ TEST_CASE("a second head in a directory is refused with the first one's pid and 
 TEST_CASE("what a killed head left is cleaned away") {
   TempDir temp;
   const SessionPaths paths(temp.path());
-  for (const std::string& path :
-       {paths.lock, paths.info, paths.head_socket, paths.store_socket, paths.rings_socket,
-        paths.token}) {
+  for (const std::string& path : {paths.lock, paths.info, paths.head_socket, paths.store_socket,
+                                  paths.rings_socket, paths.token}) {
     testing::WriteFile(path, "99999999\n");
   }
   fs::create_directory(paths.logs);
   testing::WriteFile(paths.logs + "/head.log", "kept");
   REQUIRE(SessionLock::Acquire(temp.path()).ok());
-  for (const std::string& path : {paths.info, paths.head_socket, paths.store_socket, paths.rings_socket,
-                                  paths.token}) {
+  for (const std::string& path :
+       {paths.info, paths.head_socket, paths.store_socket, paths.rings_socket, paths.token}) {
     CHECK_FALSE(fs::exists(path));
   }
   CHECK(testing::ReadFile(paths.logs + "/head.log") == "kept");

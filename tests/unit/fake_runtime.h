@@ -84,8 +84,7 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     }
   }
 
-  detail::Id Submit(std::string_view library, std::string_view function,
-                    const TaskOptions& options,
+  detail::Id Submit(std::string_view library, std::string_view function, const TaskOptions& options,
                     std::vector<detail::Argument> arguments) override {
     Held task{std::string(library), std::string(function), options.name, {}, {}};
     {
