@@ -144,7 +144,7 @@ void EventLoop::Run() {
 
 int EventLoop::Await(std::span<epoll_event> events) {
   if (!polled_) return Sleep(events);
-  if (!spin_.Yield()) {
+  if (!spin_.Yield(cores_busy_)) {
     const int count = polled_->Park() ? Sleep(events) : 0;
     polled_->Unpark();
     return count;

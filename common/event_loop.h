@@ -73,6 +73,8 @@ class EventLoop {
   };
   // One at most; it outlives the loop's turns, or is taken back with null.
   void set_polled(Polled* polled) { polled_ = polled; }
+  // From now on the loop yields only for a moment before it sleeps: others have work for all cores.
+  void set_cores_busy(bool busy) { cores_busy_ = busy; }
 
   // Called at the end of each turn in which anything ran.
   void set_after_turn(Task after_turn) { after_turn_ = std::move(after_turn); }
@@ -123,6 +125,7 @@ class EventLoop {
   Task after_turn_;
   Polled* polled_ = nullptr;
   shm::Spin spin_;
+  bool cores_busy_ = false;
   Time looked_ = Time::min();  // at the descriptors
 };
 

@@ -53,6 +53,9 @@ inline constexpr uint32_t kMaxPipelined = 128;
 // through a ring and 200 us through gRPC; the rest is for a head that does not get a CPU at once.
 // It is also what a task of higher priority may find before it.
 inline constexpr Duration kPipelineWork = milliseconds(1);
+// Work that must lie in a worker's queue for half of it to be taken back for an idle one. Taking it
+// back wakes a thread of a worker that is busy, 50 us: with less the idle one had better wait.
+inline constexpr Duration kStealWork = microseconds(200);
 // A worker that finished nothing for this long gives its queued tasks back: what a task behind one
 // that turns out long is delayed by.
 inline constexpr Duration kRecallAfter = milliseconds(2);

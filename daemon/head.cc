@@ -188,6 +188,7 @@ void Head::Settle() {
 void Head::AfterTurn() {
   Settle();
   sessions_->FlushAll();  // first: somebody waits for it
+  loop_->set_cores_busy(core_.AllBusy());
   ArmTimer();
   if (life_ == Life::kStopping) FinishStopIfDone();
 }

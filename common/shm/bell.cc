@@ -28,24 +28,24 @@ Duration SpinTime(Duration most) {
 
 Spin::Spin(Duration most) : most_(SpinTime(most)) {}
 
-bool Spin::Yield() {
+bool Spin::Yield(bool briefly) {
   const Time before = Clock::now();
-  if (until_ == Time::min()) {
-    if (most_ == Duration(0) || before < no_spin_before_) return false;
-    until_ = before + most_;
-    if (++quick_ >= kQuickSpins) {
+  if (began_ == Time::min()) {
+    began_ = before;
+    over_ = before < no_spin_before_;
+    if (!over_ && ++quick_ >= kQuickSpins) {
       quick_ = 0;
       penalty_ = std::max<Duration>(penalty_ / 2, kPenaltyFirst);
     }
   }
-  if (before >= until_) return false;
+  if (over_ || before - began_ >= (briefly ? std::min(most_, kBriefly) : most_)) return false;
   sched_yield();
   const Time after = Clock::now();
   if (after - before <= kSlowYield) return true;
   no_spin_before_ = after + penalty_;
   penalty_ = std::min<Duration>(penalty_ * 2, kPenaltyMost);
   quick_ = 0;
-  until_ = after;
+  over_ = true;
   return true;  // the caller looks once more
 }
 

@@ -31,14 +31,19 @@ class Spin {
   // `most`: how long to yield; KILN_SPIN overrides it.
   explicit Spin(Duration most = kDefault);
 
+  // How long where all cores are known to have work. A yield gives a core only to who has had less
+  // of it: a side that sleeps much would take half a core from a task that never sleeps.
+  static constexpr Duration kBriefly = microseconds(10);
+
   // Something has come: the time begins anew.
-  void Restart() { until_ = Time::min(); }
+  void Restart() { began_ = Time::min(); }
   // Yields once. Returns: false when it is time to park.
-  bool Yield();
+  bool Yield(bool briefly = false);
 
  private:
   Duration most_;
-  Time until_ = Time::min();  // min: begins with the next Yield
+  Time began_ = Time::min();  // min: begins with the next Yield
+  bool over_ = false;         // park, whatever the time
   Time no_spin_before_ = Time::min();
   Duration penalty_ = kPenaltyFirst;
   uint32_t quick_ = 0;  // spins in a row without a slow yield

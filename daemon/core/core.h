@@ -242,6 +242,8 @@ class Core {
 
   // --- reading -----------------------------------------------------------------------------------
 
+  // As many workers run tasks as there are CPUs.
+  bool AllBusy() const;
   std::optional<TaskView> FindTask(TaskId id) const;
   // Returns: the innermost task that runs on the worker, if any.
   std::optional<TaskView> FindRunningTask(WorkerId worker) const;

@@ -14,6 +14,7 @@ namespace {
 
 constexpr auto kPipelineWorkUs =
     static_cast<uint32_t>(std::chrono::duration_cast<microseconds>(limits::kPipelineWork).count());
+constexpr auto kStealWorkUs = std::chrono::duration_cast<microseconds>(limits::kStealWork).count();
 
 }  // namespace
 
@@ -177,7 +178,8 @@ bool Core::State::AnyHoldsFirst() {
   return false;
 }
 
-// Nothing is ready and somebody is idle: takes the later half of another worker's queue back.
+// Nothing is ready and somebody is idle: takes the later half of another worker's queue back, if
+// that is work enough.
 void Core::State::StealForIdle() {
   if (workers.in_state(WorkerState::kIdle) == 0 || busy.shapes_ahead().empty()) return;
   // At most one worker is asked for each program with an idle one.
@@ -186,7 +188,7 @@ void Core::State::StealForIdle() {
     const Shape& shape = classes.GetShape(id);
     if (workers.ProgramOf(shape.program).idle.empty() || !shape.resources.FitsIn(free)) continue;
     Worker* worker = busy.Longest(id);
-    if (worker == nullptr || worker->busy_length < 3) continue;
+    if (worker == nullptr || worker->busy_length < 3 || worker->ahead_us < kStealWorkUs) continue;
     Worker*& best = longest[shape.program];
     if (best == nullptr || worker->busy_length > best->busy_length) best = worker;
   }

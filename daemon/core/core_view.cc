@@ -66,6 +66,10 @@ TaskRow RowOf(const Task& task, const TaskClass& task_class, std::string detail)
 
 }  // namespace
 
+bool Core::AllBusy() const {
+  return state_->workers.in_state(WorkerState::kBusy) >= state_->options.num_workers;
+}
+
 std::optional<TaskView> Core::FindTask(TaskId id) const {
   const Task* task = state_->tasks.Find(id);
   if (task == nullptr) return std::nullopt;

@@ -119,18 +119,27 @@ TEST_CASE("a worker that finishes nothing for a while gives its queue back") {
 
 TEST_CASE("an idle worker gets the later half of another one's queue") {
   H h(2);
-  Measure(h, H::Library(), microseconds(10));
+  Measure(h, H::Library(), microseconds(100));
   const std::vector<TaskId> tasks = SubmitMany(h, H::Library(), 10);
   const std::vector<TaskId> fast = h.workers.at(1).tasks;
   const std::vector<TaskId> slow = h.workers.at(2).tasks;
   REQUIRE(slow.size() == 5);
-  for (TaskId task : fast) h.Finish(task, "value", microseconds(10));
+  for (TaskId task : fast) h.Finish(task, "value", microseconds(100));
   REQUIRE(h.recalls.size() == 1);
   CHECK(h.recalls[0].worker == 2);
   CHECK(h.recalls[0].tasks == std::vector<TaskId>(slow.begin() + 3, slow.end()));
   h.Return(2, h.recalls[0].tasks);
   CHECK(h.WorkerOf(slow[3]) == 1);
   CHECK(h.core.FindTask(slow[3])->attempt == 0);
+}
+
+TEST_CASE("a queue with little work is left to its worker") {
+  H h(2);
+  Measure(h, H::Library(), microseconds(10));
+  SubmitMany(h, H::Library(), 10);
+  const std::vector<TaskId> fast = h.workers.at(1).tasks;
+  for (TaskId task : fast) h.Finish(task, "value", microseconds(10));
+  CHECK(h.recalls.empty());
 }
 
 TEST_CASE("tasks that had not begun on a lost worker run again without counting a retry") {

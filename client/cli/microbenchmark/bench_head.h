@@ -35,6 +35,8 @@ class BenchHead {
   Session Connect() const;
   // Processes of the head's task library hosts.
   Result<std::vector<pid_t>> WorkerPids() const;
+  // Blocks: until the head has taken the store's first memory ahead.
+  Status AwaitPrefault() const;
   // The transport that all native sessions there are speak.
   // Errors: FailedPrecondition (none, or not all the same, or not what KILN_TRANSPORT asks for).
   Result<std::string> Transport() const;

@@ -27,7 +27,7 @@ Status MeasureIdle(Report* report, const BenchHead& head) {
   }
   if (!workers.ok()) return workers.status();
   pid_t head_pid = head.pid();
-  poll(nullptr, 0, 500);  // let what is starting finish
+  if (Status status = head.AwaitPrefault(); !status.ok()) return status;
   auto cpu = [&] {
     double sum = CpuSeconds(head_pid).ok() ? *CpuSeconds(head_pid) : 0;
     for (pid_t pid : *workers) {
