@@ -45,7 +45,8 @@ class Rings:
         fds = array.array("i")
         fds.frombytes(packed)
         self.rings_fd, self.store_fd = fds
-        self.version = struct.unpack("<Q", data)[0]
+        ticket = struct.unpack("<Q", data)[0]
+        self.store_bytes, self.store_is_huge = ticket & ~4095, bool(ticket & 1)
         self.memory = mmap.mmap(self.rings_fd, HEADER_BYTES + 2 * RING_BYTES)
         self.tail = self.head = 0
         self.parts = b""

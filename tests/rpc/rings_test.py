@@ -118,7 +118,7 @@ class Peer(RingsTest):
 
     def test_a_task_runs(self):
         peer = self.open()
-        self.assertEqual(peer.version, 1)
+        self.assertEqual(peer.store_bytes, os.fstat(peer.store_fd).st_size)
         task = peer.new_id()
         peer.send(define(1, "Add"), submit(task, 1, values.integer(20), values.integer(22)),
                   want(task))

@@ -183,7 +183,7 @@ TEST_CASE("the numbers that docs/wire.md gives of the rings are those of the cod
   says(row(Bell::kUnattended, "unattended"));
   says("`kRingBytes` | " + std::to_string(kRingBytes) + " bytes");
   says("`kMaxRecordBytes` | " + std::to_string(kMaxRecordBytes) + " bytes");
-  says("version number of the rings, " + std::to_string(kRingsVersion) + ",");
+  says("| `version` | head, once | " + std::to_string(kRingsVersion) + " |");
 }
 
 }  // namespace
