@@ -14,6 +14,7 @@ if ! command -v clang++-14 > /dev/null; then
   echo "skipped: clang++-14 is missing; scripts/install-deps.sh --tests installs it"
   exit 77
 fi
+export CCACHE_TEMPDIR=$PWD/build/fuzz/ccache-tmp  # not among what the tests leave behind
 { cmake --preset fuzz && cmake --build --preset fuzz --target "${target}_fuzz"; } > /dev/null
 
 dir=$(mktemp -d)
