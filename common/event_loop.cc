@@ -151,7 +151,7 @@ int EventLoop::Await(std::span<epoll_event> events) {
   }
   // The turn is kept: what is posted meanwhile is taken along at once.
   const Time now = Clock::now();
-  if (now - looked_ < kLookAfter) return 0;
+  if (now < looked_ + kLookAfter) return 0;
   looked_ = now;
   const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 0);
   return std::max(count, 0);
