@@ -147,17 +147,11 @@ void Peer::OnEnd(const Status& reason) {
     created_.notify_all();
     credit_given_.notify_all();
     if (task_waiter_) task_waiter_->wake.notify_all();
-    end_.notify_all();
   }
 }
 
 Status Peer::Disconnected() const {
   return end_reason_;
-}
-
-void Peer::WaitForEnd() {
-  std::unique_lock lock(mutex_);
-  end_.wait(lock, [&] { return ended_; });
 }
 
 bool Peer::AwaitTask() {

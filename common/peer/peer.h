@@ -120,8 +120,6 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   const v1::Welcome& welcome() const { return welcome_; }
   const std::string& address() const { return address_; }
   shm::Segment& segment() { return *segment_; }
-  // Blocks: until the session has ended.
-  void WaitForEnd();
 
  private:
   Peer(std::unique_ptr<Transport> transport, std::string address, TaskHost* host);
@@ -169,7 +167,6 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   bool queue_full_ = false;        // the head says so; its next credit says otherwise
   Waiter* task_waiter_ = nullptr;  // the innermost one of the task thread
   bool ended_ = false;
-  std::condition_variable end_;
   Status end_reason_;
 
   std::unique_ptr<Transport> transport_;  // last: frames come until it is gone
