@@ -86,10 +86,16 @@ void Executor::OnRecall(const v1::Recall& recall) {
 // The queue first: a task only moves from there onto the stack.
 void Executor::OnCancelTask(TaskId task) {
   ReturnQueued({task});
-  std::lock_guard lock(mutex_);
-  for (Running* running : stack_) {
-    if (running->id == task) running->cancelled = true;
+  bool found = false;
+  {
+    std::lock_guard lock(mutex_);
+    for (Running* running : stack_) {
+      if (running->id != task) continue;
+      running->cancelled = true;
+      found = true;
+    }
   }
+  if (found && language_.on_cancel) language_.on_cancel();
 }
 
 // --- the task thread -----------------------------------------------------------------------------
@@ -168,16 +174,22 @@ bool Executor::Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> 
   }
   if (!task_class) return true;  // a broken head; it will find the task lost with this worker
   if (stale) {
-    std::vector<TaskId> tasks = {running.id};
-    {
-      std::lock_guard lock(mutex_);
-      for (TaskId task : Empty(&queue_)) tasks.push_back(task);
-    }
-    session().SendReturned(tasks, /*leaving=*/true);
+    Leave(running.id);
     return false;
   }
   session().SendFinished(std::move(report.finished), more);
-  return true;
+  if (report.leave && bottom) Leave(0);
+  return !report.leave || !bottom;
+}
+
+void Executor::Leave(TaskId first) {
+  std::vector<TaskId> tasks;
+  if (first != 0) tasks.push_back(first);
+  {
+    std::lock_guard lock(mutex_);
+    for (TaskId task : Empty(&queue_)) tasks.push_back(task);
+  }
+  session().SendReturned(tasks, /*leaving=*/true);
 }
 
 Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
@@ -224,9 +236,21 @@ Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
     return report;
   }
 
+  Invocation invocation;
+  invocation.library = task_class.library();
+  invocation.function = task_class.function();
+  invocation.name = task_class.name();
+  invocation.arguments = arguments;
+  invocation.keywords = {list.keywords().begin(), list.keywords().end()};
+  invocation.num_returns = task_class.num_returns();
+  invocation.num_cpus = task_class.resources().num_cpus();
+  invocation.task = run.task_id();
+  invocation.attempt = run.attempt();
+  invocation.runtime = runtime_;
+  invocation.cancelled = &running.cancelled;
   Time start = Clock::now();
-  Outcome outcome = Invoke({task_class.library(), task_class.function(), task_class.name(),
-                            arguments, task_class.num_returns(), runtime_, &running.cancelled});
+  Outcome outcome = language_.invoke(invocation);
+  report.leave = outcome.leave;
   finished.set_run_us(static_cast<uint64_t>(
       std::chrono::duration_cast<microseconds>(Clock::now() - start).count()));
   if (outcome.error) {

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -20,11 +21,14 @@
 #include "common/peer/peer.h"
 #include "kiln/detail/runtime.h"
 #include "kiln/v1/session.pb.h"
+#include "worker/language.h"
 
 namespace kiln::worker {
 
 class Executor : public peer::TaskHost {
  public:
+  explicit Executor(Language language = {}) : language_(std::move(language)) {}
+
   // Lets tasks run; what the reading thread queued before waits until then.
   void Start(std::shared_ptr<detail::Runtime> runtime);
   // Blocks: runs tasks until the session ends or a task library is out of date.
@@ -50,21 +54,26 @@ class Executor : public peer::TaskHost {
 
   // Runs the queue's first task and reports it; no moment lies between queue and stack, in which a
   // cancellation would find it in neither. Requires: `lock` holds mutex_.
-  // Returns: false if its library is out of date; it was returned.
+  // Returns: false if this process is to end: the task's library is out of date and it was returned,
+  //          or its outcome says so.
   bool Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> lock);
   // What a call left: the report, and the results it speaks of, whose refs must not be released
   // before the report is queued.
   struct Report {
     v1::Finished finished;
     std::vector<std::shared_ptr<value::Parts>> results;
+    bool leave = false;
   };
   Report Call(v1::Run& run, const v1::TaskClass& task_class, const Running& running);
   // Takes these out of the queues and gives them back to the head.
   void ReturnQueued(const std::vector<TaskId>& tasks);
   void GiveBack(TaskId task, bool leaving);
   std::vector<TaskId> Empty(std::deque<v1::Run>* queue);
+  // Gives back what was not begun, with `first`, unless it is 0, before it: this process ends.
+  void Leave(TaskId first);
   peer::Peer& session();
 
+  const Language language_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::shared_ptr<detail::Runtime> runtime_;  // under mutex_, as all below; constant once set

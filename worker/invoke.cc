@@ -94,6 +94,11 @@ Outcome Call(const Invocation& invocation, const TaskFunction& task, bool each) 
 }  // namespace
 
 Outcome Invoke(const Invocation& invocation) {
+  if (!invocation.keywords.empty()) {
+    return Failed(invocation, ErrorKind::kInvalidArguments,
+                  "a C++ function takes no keyword arguments, and was given " +
+                      invocation.keywords.front() + "=");
+  }
   if (!invocation.library.empty()) {
     Status loaded = LoadLibrary(invocation.library);
     if (!loaded.ok()) return Failed(invocation, ErrorKind::kFunctionNotFound, loaded.message());

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/ids.h"
 #include "common/value/error_value.h"
 #include "common/value/value.h"
 #include "kiln/detail/runtime.h"
@@ -24,7 +25,11 @@ struct Invocation {
   std::string function;
   std::string name;  // of the task, for errors; the function's when empty
   std::span<const value::SharedBytes> arguments;
+  std::vector<std::string> keywords;  // names of the last arguments
   uint32_t num_returns = 1;
+  double num_cpus = 1;
+  TaskId task = 0;
+  uint32_t attempt = 0;  // 0 for the first run
   // What CurrentSession and kiln::Cancelled see; either may be null.
   std::shared_ptr<detail::Runtime> runtime;
   const std::atomic<bool>* cancelled = nullptr;
@@ -36,6 +41,8 @@ struct Outcome {
   std::optional<ErrorInfo> error;
   // With an error: another attempt could end differently.
   bool retryable = false;
+  // This process is to end when the task is reported.
+  bool leave = false;
 };
 
 // Blocks: as long as the function runs.

@@ -49,24 +49,30 @@ bool IsWorkerProcess() {
   return std::getenv(kWorkerVariable) != nullptr;
 }
 
-void RunWorker() {
+void RunWorker(const WorkerOptions& options) {
   std::setvbuf(stdout, nullptr, _IOLBF,
                0);  // a pipe; what a task prints is to be seen while it runs
   v1::Hello hello;
   hello.set_kind(v1::Hello::KIND_WORKER);
-  hello.set_language("cpp");
+  hello.set_language(options.language);
   hello.set_worker_id(std::strtoull(std::getenv(kWorkerVariable), nullptr, 10));
   unsetenv(kWorkerVariable);  // programs that tasks start are drivers of their own
 
   Status status;
-  Executor executor;
+  Executor executor(options.functions);
   Result<Endpoint> endpoint = ResolveEndpoint("", "");
   if (endpoint.ok()) {
     Result<std::shared_ptr<peer::Peer>> peer =
         peer::Peer::Connect(*endpoint, std::move(hello), &executor);
     if (peer.ok()) {
-      executor.Start(MakeRuntime(*peer));
-      status = RunTasks(&executor);
+      std::shared_ptr<detail::Runtime> runtime = MakeRuntime(*peer);
+      if (options.on_connected) options.on_connected(runtime);
+      executor.Start(std::move(runtime));
+      if (options.on_this_thread) {
+        executor.Run();
+      } else {
+        status = RunTasks(&executor);
+      }
     } else {
       status = peer.status();
     }

@@ -25,8 +25,9 @@ CachedObject* ObjectCache::Find(ObjectId id) {
   return objects_.Find(id);
 }
 
-void ObjectCache::Tell(CachedObject& object) {
-  if (object.waiting.empty()) return;
+bool ObjectCache::Tell(CachedObject& object) {
+  const bool watched = std::exchange(object.watched, false);
+  if (object.waiting.empty()) return watched;
   const bool value = object.has_value();
   auto told = [&](const CachedObject::Waiting& waiting) {
     if (waiting.for_value && !value) return false;
@@ -36,29 +37,30 @@ void ObjectCache::Tell(CachedObject& object) {
   };
   auto& list = object.waiting;
   list.erase(std::remove_if(list.begin(), list.end(), told), list.end());
+  return watched;
 }
 
-void ObjectCache::OnReady(ObjectId id) {
-  if (CachedObject* object = Find(id)) {
-    object->sealed = true;
-    Tell(*object);
-  }
+bool ObjectCache::OnReady(ObjectId id) {
+  CachedObject* object = Find(id);
+  if (!object) return false;
+  object->sealed = true;
+  return Tell(*object);
 }
 
-void ObjectCache::OnValue(ObjectId id, value::SharedBytes bytes) {
-  if (CachedObject* object = Find(id)) {
-    object->sealed = true;
-    object->bytes = std::move(bytes);
-    Tell(*object);
-  }
+bool ObjectCache::OnValue(ObjectId id, value::SharedBytes bytes) {
+  CachedObject* object = Find(id);
+  if (!object) return false;
+  object->sealed = true;
+  object->bytes = std::move(bytes);
+  return Tell(*object);
 }
 
-void ObjectCache::OnValue(ObjectId id, CachedSlice slice) {
-  if (CachedObject* object = Find(id)) {
-    object->sealed = true;
-    object->slice = slice;
-    Tell(*object);
-  }
+bool ObjectCache::OnValue(ObjectId id, CachedSlice slice) {
+  CachedObject* object = Find(id);
+  if (!object) return false;
+  object->sealed = true;
+  object->slice = slice;
+  return Tell(*object);
 }
 
 std::vector<ObjectId> ObjectCache::StartWaiting(std::span<const ObjectId> ids, bool for_value,

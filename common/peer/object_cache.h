@@ -40,6 +40,7 @@ struct CachedObject {
   bool sealed = false;
   bool asked_ready = false;  // a Want without values is on its way, or answered
   bool asked_value = false;
+  bool watched = false;  // OnReady and OnValue tell
   value::SharedBytes bytes;          // an inline value
   std::optional<CachedSlice> slice;  // or one in the store
   boost::container::small_vector<Waiting, 1> waiting;
@@ -60,9 +61,10 @@ class ObjectCache {
   size_t size() const { return objects_.size(); }
 
   // The object is sealed; its waiters are told. Unknown ids are ignored: released meanwhile.
-  void OnReady(ObjectId id);
-  void OnValue(ObjectId id, value::SharedBytes bytes);
-  void OnValue(ObjectId id, CachedSlice slice);
+  // Returns: true if it was watched, and is no longer.
+  bool OnReady(ObjectId id);
+  bool OnValue(ObjectId id, value::SharedBytes bytes);
+  bool OnValue(ObjectId id, CachedSlice slice);
 
   // Registers the waiter with each object that is not there yet. Returns: those, each once.
   std::vector<ObjectId> StartWaiting(std::span<const ObjectId> ids, bool for_value, Waiter* waiter);
@@ -71,7 +73,7 @@ class ObjectCache {
   void WakeAll();
 
  private:
-  void Tell(CachedObject& object);
+  bool Tell(CachedObject& object);
 
   IdTable<CachedObject> objects_;  // those with at least one handle
 };

@@ -75,7 +75,9 @@ void Peer::OnFrame(v1::HeadFrame& frame) {
       return OnObject(*frame.mutable_object());
     case v1::HeadFrame::kReady: {
       std::lock_guard lock(mutex_);
-      for (ObjectId id : frame.ready().ids()) objects_.OnReady(id);
+      for (ObjectId id : frame.ready().ids()) {
+        if (objects_.OnReady(id)) NoteSealed(id);
+      }
       return;
     }
     case v1::HeadFrame::kCreated: {
@@ -94,12 +96,7 @@ void Peer::OnFrame(v1::HeadFrame& frame) {
       return credit_given_.notify_all();
     }
     case v1::HeadFrame::kLogLines:
-      for (const std::string& line : frame.log_lines().lines()) {
-        std::string text = "(" + frame.log_lines().task() +
-                           " pid=" + std::to_string(frame.log_lines().pid()) + ") " + line + "\n";
-        (void)!write(STDERR_FILENO, text.data(), text.size());
-      }
-      return;
+      return OnLogLines(*frame.mutable_log_lines());
     case v1::HeadFrame::kGoodbye: {
       std::lock_guard lock(mutex_);
       end_reason_ = Status(Code::kUnavailable, frame.goodbye().reason());
@@ -128,26 +125,46 @@ void Peer::OnObject(v1::ObjectValue& value) {
     CachedSlice slice{value.slice().offset_bytes(), value.slice().size_bytes()};
     if (!segment_->Contains(slice.offset_bytes, slice.size_bytes)) return transport_->Break();
     std::lock_guard lock(mutex_);
-    return objects_.OnValue(value.id(), slice);
+    if (objects_.OnValue(value.id(), slice)) NoteSealed(value.id());
+    return;
   }
   value::SharedBytes bytes = value::CopyBytes(value.value());
   std::lock_guard lock(mutex_);
-  objects_.OnValue(value.id(), std::move(bytes));
+  if (objects_.OnValue(value.id(), std::move(bytes))) NoteSealed(value.id());
 }
 
 void Peer::OnEnd(const Status& reason) {
   {
     std::lock_guard lock(mutex_);
-    ended_ = true;
-    if (end_reason_.ok()) {
-      end_reason_ = Status(Code::kUnavailable, "the connection to the head at " + address_ +
-                                                   " ended: " + reason.message());
-    }
-    objects_.WakeAll();
-    created_.notify_all();
-    credit_given_.notify_all();
-    if (task_waiter_) task_waiter_->wake.notify_all();
+    End(Status(Code::kUnavailable,
+               "the connection to the head at " + address_ + " ended: " + reason.message()));
   }
+}
+
+void Peer::Shutdown(const std::string& reason) {
+  transport_->Flush();
+  {
+    std::lock_guard lock(mutex_);
+    End(Status(Code::kUnavailable, reason));
+  }
+  transport_->Break();
+}
+
+bool Peer::ended() {
+  std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+// Requires: mutex_ is held.
+void Peer::End(const Status& reason) {
+  ended_ = true;
+  if (end_reason_.ok()) end_reason_ = reason;
+  objects_.WakeAll();
+  created_.notify_all();
+  credit_given_.notify_all();
+  if (task_waiter_) task_waiter_->wake.notify_all();
+  events_.ended = true;
+  event_.notify_all();
 }
 
 Status Peer::Disconnected() const {

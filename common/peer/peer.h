@@ -54,6 +54,10 @@ class TaskHost {
   virtual void RunNested() = 0;
 };
 
+// Asked now and then by a call that waits: true ends the wait with Cancelled. For languages whose
+// signal handlers do not run inside a system call.
+using Interrupted = std::function<bool()>;
+
 // One argument of a submit: an object, or a value.
 struct Argument {
   ObjectId ref = 0;
@@ -75,10 +79,13 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Queues a task of a class that has `num_returns`. Values above the inline limit are put into the
   // store first.
   // Returns: ids of the results, in a row from this one, each with one handle.
+  // `keywords`: names of the last arguments, for languages that have such.
   // Blocks:  while there is no credit, unless `block` is false.
-  // Errors:  ResourceExhausted (no credit, or the store is full), Unavailable (disconnected).
+  // Errors:  ResourceExhausted (no credit, or the store is full), Unavailable (disconnected),
+  //          Cancelled (`interrupted`, which may be null).
   Result<ObjectId> Submit(uint32_t class_id, uint32_t num_returns, std::vector<Argument> arguments,
-                          bool block);
+                          bool block, std::span<const std::string> keywords = {},
+                          const Interrupted* interrupted = nullptr);
 
   // Stores a value. Returns: its id, with one handle.
   // Errors: ResourceExhausted (the store is full), Unavailable.
@@ -90,14 +97,38 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   void Abort(ObjectId id);
 
   // Waits for the values of all ids. Requires: this process has a handle on each.
-  // Errors: DeadlineExceeded, Unavailable.
-  Result<std::vector<value::SharedBytes>> Get(std::span<const ObjectId> ids, Deadline deadline);
+  // Errors: DeadlineExceeded, Unavailable, Cancelled (`interrupted`, which may be null).
+  Result<std::vector<value::SharedBytes>> Get(std::span<const ObjectId> ids, Deadline deadline,
+                                              const Interrupted* interrupted = nullptr);
   // Waits until `needed` of `count` objects are sealed or the time is over. `id_at`: the id at a
   // position.
-  // Returns: positions of sealed ones, lowest first, `needed` of them at most. Errors: Unavailable.
+  // Returns: positions of sealed ones, lowest first, `needed` of them at most. Errors: Unavailable,
+  //          Cancelled (`interrupted`, which may be null).
   Result<std::vector<size_t>> Wait(size_t count, const std::function<ObjectId(size_t)>& id_at,
-                                   size_t needed, Deadline deadline);
+                                   size_t needed, Deadline deadline,
+                                   const Interrupted* interrupted = nullptr);
   Status Cancel(ObjectId id, bool force);
+
+  // Has NextEvents tell once when the object is sealed. Requires: this process has a handle on it,
+  // and keeps it until then.
+  void Watch(ObjectId id);
+  // What happened beside the calls of this process.
+  struct Events {
+    std::vector<ObjectId> sealed;     // watched ones
+    std::vector<v1::LogLines> lines;  // what tasks printed, if `keep_lines`
+    uint64_t lines_dropped = 0;       // beyond kMostLinesKept
+    bool ended = false;               // the session has ended; nothing follows
+  };
+  // Blocks: until there is something to tell. One thread at a time.
+  Events NextEvents();
+  // From now on lines that tasks print are kept for NextEvents, or thrown away; before, they are
+  // written to standard error.
+  void KeepLines(bool keep);
+
+  // Ends the session now, also while handles and values are left: every call fails from now on with
+  // `reason`. What was sent arrives.
+  void Shutdown(const std::string& reason);
+  bool ended();
 
   void Retain(ObjectId id);
   void Release(ObjectId id);
@@ -130,22 +161,31 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   void OnFrame(v1::HeadFrame& frame) override;
   void OnEnd(const Status& reason) override;
   void OnObject(v1::ObjectValue& value);
+  void OnLogLines(v1::LogLines& lines);
+  void NoteSealed(ObjectId watched);
+  void End(const Status& reason);
   Status Disconnected() const;
 
   ObjectId NextIds(uint32_t count) { return MakeObjectId(session_, next_id_.fetch_add(count)); }
-  Status AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
-                      std::vector<ObjectId>* temporaries);
-  Status TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block);
+  Status AddArguments(std::vector<Argument> arguments, std::span<const std::string> keywords,
+                      v1::Submit* submit, std::vector<ObjectId>* temporaries);
+  Status TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block,
+                    const Interrupted* interrupted);
   ObjectId PutInline(value::SharedBytes bytes, const std::vector<ObjectId>& contained);
 
-  // Waits until `needed` of the ids are there. Returns: false when the time is over.
-  bool Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids, bool for_value,
-             size_t needed, Deadline deadline);
+  // Waits until `needed` of the ids are there. Errors: as Get.
+  Status Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids, bool for_value,
+               size_t needed, Deadline deadline, const Interrupted* interrupted);
   void SendWant(std::unique_lock<std::mutex>& lock, const std::vector<ObjectId>& pending,
                 bool for_value, TaskId task, size_t needed);
   void EndBlock(TaskId task, bool done);
-  bool WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
-                     Deadline deadline);
+  Status WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+                       Deadline deadline, const Interrupted* interrupted);
+  // Transport::Wait that asks `interrupted` every kInterruptPoll, without the lock.
+  // Errors: DeadlineExceeded, Cancelled.
+  Status WaitFor(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
+                 const std::function<bool()>& done, Deadline deadline,
+                 const Interrupted* interrupted);
   value::SharedBytes Share(ObjectId id, const CachedSlice& slice);
 
   const std::string address_;
@@ -166,6 +206,11 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   int64_t credit_bytes_ = 0;
   bool queue_full_ = false;        // the head says so; its next credit says otherwise
   Waiter* task_waiter_ = nullptr;  // the innermost one of the task thread
+  Events events_;                  // not told yet
+  size_t lines_kept_ = 0;          // in events_
+  size_t watching_ = 0;            // objects that Watch was called for and that are not sealed
+  enum class Lines { kPrint, kKeep, kDrop } lines_ = Lines::kPrint;
+  std::condition_variable event_;
   bool ended_ = false;
   Status end_reason_;
 

@@ -142,16 +142,15 @@ value::SharedBytes Peer::Share(ObjectId id, const CachedSlice& slice) {
   return {std::move(pin), data, slice.size_bytes};
 }
 
-Result<std::vector<value::SharedBytes>> Peer::Get(std::span<const ObjectId> ids,
-                                                  Deadline deadline) {
+Result<std::vector<value::SharedBytes>> Peer::Get(std::span<const ObjectId> ids, Deadline deadline,
+                                                  const Interrupted* interrupted) {
   std::vector<value::SharedBytes> values;
   values.reserve(ids.size());
   std::vector<std::pair<size_t, CachedSlice>> slices;
   {
     std::unique_lock lock(mutex_);
-    bool done = Await(lock, ids, /*for_value=*/true, ids.size(), deadline);
-    if (!done && ended_) return Disconnected();
-    if (!done) return Status(Code::kDeadlineExceeded, "not all objects were there in time");
+    Status status = Await(lock, ids, /*for_value=*/true, ids.size(), deadline, interrupted);
+    if (!status.ok()) return status;
     for (ObjectId id : ids) {
       const CachedObject* object = objects_.Find(id);
       if (object->slice) slices.emplace_back(values.size(), *object->slice);
@@ -165,7 +164,8 @@ Result<std::vector<value::SharedBytes>> Peer::Get(std::span<const ObjectId> ids,
 // Looks no further than it must: who waits for one of 10,000 again and again finds the next one at
 // the front, as a rule.
 Result<std::vector<size_t>> Peer::Wait(size_t count, const std::function<ObjectId(size_t)>& id_at,
-                                       size_t needed, Deadline deadline) {
+                                       size_t needed, Deadline deadline,
+                                       const Interrupted* interrupted) {
   std::vector<size_t> sealed;
   std::unique_lock lock(mutex_);
   const auto look = [&] {
@@ -179,20 +179,22 @@ Result<std::vector<size_t>> Peer::Wait(size_t count, const std::function<ObjectI
   std::vector<ObjectId> ids;
   ids.reserve(count);
   for (size_t i = 0; i < count; ++i) ids.push_back(id_at(i));
-  if (!Await(lock, ids, /*for_value=*/false, needed, deadline) && ended_) return Disconnected();
+  Status status = Await(lock, ids, /*for_value=*/false, needed, deadline, interrupted);
+  if (!status.ok() && status.code() != Code::kDeadlineExceeded) return status;
   look();
   return sealed;
 }
 
-bool Peer::Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids, bool for_value,
-                 size_t needed, Deadline deadline) {
+Status Peer::Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids,
+                   bool for_value, size_t needed, Deadline deadline,
+                   const Interrupted* interrupted) {
   size_t there = 0;  // a wait for few of many stops looking when it has them
   for (auto id = ids.begin(); id != ids.end() && there < needed; ++id) {
     const CachedObject* object = objects_.Find(*id);
     there += for_value ? object->has_value() : object->sealed;
   }
-  if (there >= needed) return true;
-  if (ended_) return false;
+  if (there >= needed) return Status();
+  if (ended_) return Disconnected();
 
   Waiter waiter;
   std::vector<ObjectId> pending = objects_.StartWaiting(ids, for_value, &waiter);
@@ -202,13 +204,13 @@ bool Peer::Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> i
   Waiter* outer = task_waiter_;
   if (task != 0) task_waiter_ = &waiter;
   SendWant(lock, pending, for_value, task, waiter.missing);
-  bool done = WaitUntilDone(lock, waiter, task != 0, deadline);
+  Status status = WaitUntilDone(lock, waiter, task != 0, deadline, interrupted);
   objects_.StopWaiting(pending, &waiter);
   if (task != 0) {
     task_waiter_ = outer;
-    EndBlock(task, done);
+    EndBlock(task, status.ok());
   }
-  return done;
+  return status;
 }
 
 // Nested tasks that came too late to be run here go back.
@@ -247,19 +249,42 @@ void Peer::SendWant(std::unique_lock<std::mutex>& lock, const std::vector<Object
   lock.lock();
 }
 
-bool Peer::WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
-                         Deadline deadline) {
+Status Peer::WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+                           Deadline deadline, const Interrupted* interrupted) {
   const auto done = [&] {
     return waiter.missing == 0 || ended_ || (in_task && host_->HasNested());
   };
-  while (transport_->Wait(lock, waiter.wake, done, deadline)) {
-    if (waiter.missing == 0) return true;
-    if (ended_) return false;
+  while (true) {
+    if (Status status = WaitFor(lock, waiter.wake, done, deadline, interrupted); !status.ok()) {
+      return status;
+    }
+    if (waiter.missing == 0) return Status();
+    if (ended_) return Disconnected();
     lock.unlock();
     host_->RunNested();
     lock.lock();
   }
-  return false;
+}
+
+Status Peer::WaitFor(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
+                     const std::function<bool()>& done, Deadline deadline,
+                     const Interrupted* interrupted) {
+  while (true) {
+    Deadline look = deadline;
+    if (interrupted) {
+      const Time soon = Clock::now() + limits::kInterruptPoll;
+      look = deadline ? std::min(*deadline, soon) : soon;
+    }
+    if (transport_->Wait(lock, wake, done, look)) return Status();
+    if (deadline && Clock::now() >= *deadline) {
+      return Status(Code::kDeadlineExceeded, "not all objects were there in time");
+    }
+    if (!interrupted) continue;
+    lock.unlock();
+    const bool stop = (*interrupted)();
+    lock.lock();
+    if (stop && !done()) return Status(Code::kCancelled, "the wait was interrupted");
+  }
 }
 
 }  // namespace kiln::peer

@@ -33,8 +33,8 @@ Result<uint32_t> Peer::Define(const v1::TaskClass& task_class) {
 
 // Small values ride in the submit, large ones are put into the store first; the temporary objects
 // are released once the submit is queued, which pins them.
-Status Peer::AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
-                          std::vector<ObjectId>* temporaries) {
+Status Peer::AddArguments(std::vector<Argument> arguments, std::span<const std::string> keywords,
+                          v1::Submit* submit, std::vector<ObjectId>* temporaries) {
   // Kept with its memory: a submit shall not allocate what the last one has freed.
   thread_local v1::ArgList list;
   list.Clear();
@@ -58,20 +58,24 @@ Status Peer::AddArguments(std::vector<Argument> arguments, v1::Submit* submit,
     arg->set_ref_index(static_cast<uint32_t>(submit->refs_size()));
     submit->add_refs(ref);
   }
+  for (const std::string& keyword : keywords) list.add_keywords(keyword);
   list.SerializeToString(submit->mutable_args());
   if (list.args_size() > kArgsKept) v1::ArgList().Swap(&list);
   return Status();
 }
 
-Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block) {
+Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block,
+                        const Interrupted* interrupted) {
   auto granted = [&] { return (credit_tasks_ > 0 && credit_bytes_ > 0) || ended_; };
   if (!granted()) {
     lock.unlock();
     transport_->Flush();
     lock.lock();
     // Without blocking, a session that is only ahead of the head still waits for its answer.
-    transport_->Wait(
-        lock, credit_given_, [&] { return granted() || (!block && queue_full_); }, std::nullopt);
+    Status status = WaitFor(
+        lock, credit_given_, [&] { return granted() || (!block && queue_full_); }, std::nullopt,
+        interrupted);
+    if (!status.ok()) return status;
   }
   if (ended_) return Disconnected();
   if (!granted()) {
@@ -84,19 +88,21 @@ Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool b
 }
 
 Result<ObjectId> Peer::Submit(uint32_t class_id, uint32_t num_returns,
-                              std::vector<Argument> arguments, bool block) {
+                              std::vector<Argument> arguments, bool block,
+                              std::span<const std::string> keywords,
+                              const Interrupted* interrupted) {
   thread_local v1::PeerFrame frame;  // as above
   v1::Submit* submit = frame.mutable_submit();
   submit->Clear();
   std::vector<ObjectId> temporaries;
-  Status status = AddArguments(std::move(arguments), submit, &temporaries);
+  Status status = AddArguments(std::move(arguments), keywords, submit, &temporaries);
   const ObjectId first = NextIds(num_returns);
   if (status.ok()) {
     submit->set_task_id(first);
     submit->set_class_id(class_id);
     if (host_) submit->set_parent_task_id(host_->TaskOfThisThread());
     std::unique_lock lock(mutex_);
-    status = TakeCredit(lock, submit->args().size(), block);
+    status = TakeCredit(lock, submit->args().size(), block, interrupted);
     if (status.ok()) {
       for (uint32_t i = 0; i < num_returns; ++i) {
         objects_.AddHandle(first + i, /*from_head=*/true);

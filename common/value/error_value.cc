@@ -42,6 +42,10 @@ void ReadField(std::string_view key, const msgpack::object& object, ErrorInfo* e
     error->task = AsText(object);
   } else if (key == "pid" && object.type == msgpack::type::POSITIVE_INTEGER) {
     error->worker_pid = static_cast<int64_t>(object.via.u64);
+  } else if (key == "traceback") {
+    error->traceback = AsText(object);
+  } else if (key == "exception" && object.type == msgpack::type::BIN) {
+    error->exception.assign(object.via.bin.ptr, object.via.bin.size);
   } else if (key == "chain" && object.type == msgpack::type::ARRAY) {
     for (uint32_t i = 0; i < object.via.array.size; ++i) {
       error->chain.emplace_back(AsText(object.via.array.ptr[i]));
@@ -64,13 +68,18 @@ std::string_view ErrorKindName(ErrorKind kind) {
 std::string EncodeError(const ErrorInfo& error) {
   msgpack::sbuffer buffer;
   msgpack::packer packer(buffer);
-  packer.pack_map(6);
+  packer.pack_map(6 + (error.traceback.empty() ? 0 : 1) + (error.exception.empty() ? 0 : 1));
   packer.pack("kind").pack(ErrorKindName(error.kind));
   packer.pack("type").pack(error.type);
   packer.pack("message").pack(error.message);
   packer.pack("task").pack(error.task);
   packer.pack("pid").pack(error.worker_pid);
   packer.pack("chain").pack(error.chain);
+  if (!error.traceback.empty()) packer.pack("traceback").pack(error.traceback);
+  if (!error.exception.empty()) {
+    packer.pack("exception").pack_bin(static_cast<uint32_t>(error.exception.size()));
+    packer.pack_bin_body(error.exception.data(), static_cast<uint32_t>(error.exception.size()));
+  }
   value::Parts parts;
   parts.kind = value::Kind::kError;
   parts.body.assign(buffer.data(), buffer.size());
@@ -82,7 +91,8 @@ ErrorInfo DecodeError(std::string_view bytes) {
   if (!view.ok()) return Unreadable(view.status().message());
   if (view->kind != value::Kind::kError) return Unreadable("it is not an error");
   try {
-    msgpack::unpack_limit limit(/*array=*/1 << 20, /*map=*/64, /*str=*/1 << 26, 0, 0, kMaxDepth);
+    msgpack::unpack_limit limit(/*array=*/1 << 20, /*map=*/64, /*str=*/1 << 26, /*bin=*/1 << 26,
+                                /*ext=*/0, kMaxDepth);
     msgpack::object_handle handle =
         msgpack::unpack(view->body.data(), view->body.size(), nullptr, nullptr, limit);
     const msgpack::object& object = handle.get();
@@ -106,6 +116,7 @@ std::string FormatError(const ErrorInfo& error) {
   for (const std::string& task : error.chain) {
     AppendText("which failed with it: ", task, &text);
   }
+  if (!error.traceback.empty()) text += "\n" + error.traceback;
   return text;
 }
 

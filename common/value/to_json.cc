@@ -88,6 +88,7 @@ class Printer : public msgpack::null_visitor {
     int8_t type = size == 0 ? int8_t{0} : static_cast<int8_t>(data[0]);
     std::string_view bytes(data, size);
     bytes.remove_prefix(std::min<size_t>(1, size));
+    if (type == kTupleExtension) return VisitTuple(bytes);
     if (type != kRefExtension || bytes.size() != sizeof(ObjectId)) {
       return Put("{\"$ext\":" + std::to_string(type) + ",\"$bytes\":\"" + EncodeBase64(bytes) +
                  "\"}");
@@ -95,6 +96,16 @@ class Printer : public msgpack::null_visitor {
     ObjectId id = 0;
     for (char c : bytes) id = id << 8 | static_cast<uint8_t>(c);
     return Put("{\"$ref\":\"" + FormatRef(id) + "\"}");
+  }
+
+  // The list inside; bounded by Open, as lists are.
+  bool VisitTuple(std::string_view list) {
+    if (first_.size() == kMaxJsonDepth) return Open("[");
+    size_t offset = 0;
+    bool complete = msgpack::parse(list.data(), list.size(), offset, *this);
+    if (complete && offset == list.size()) return true;
+    Fail(Code::kDataLoss, "a tuple in the msgpack body is broken");
+    return false;
   }
 
   bool start_array(uint32_t) { return Open("["); }
@@ -216,6 +227,7 @@ void WriteError(std::string_view value, Writer* out) {
   nlohmann::ordered_json object = {{"kind", ErrorKindName(error.kind)}, {"type", error.type},
                                    {"message", error.message},          {"task", error.task},
                                    {"pid", error.worker_pid},           {"chain", error.chain}};
+  if (!error.traceback.empty()) object["traceback"] = error.traceback;
   nlohmann::ordered_json outer = {{"error", std::move(object)}};
   out->Raw(outer.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }

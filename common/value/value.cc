@@ -17,7 +17,7 @@ size_t EndOfBody(size_t body_bytes, size_t buffer_count) {
 
 // The buffer table that `parts` will have, and where the value ends.
 std::vector<BufferEntry> LayOut(const Parts& parts, size_t* total_bytes) {
-  size_t end = EndOfBody(parts.body.size(), parts.buffers.size());
+  size_t end = EndOfBody(parts.BodyBytes(), parts.buffers.size());
   std::vector<BufferEntry> table;
   table.reserve(parts.buffers.size());
   for (const auto& buffer : parts.buffers) {
@@ -50,7 +50,7 @@ void Parts::WriteTo(std::byte* out) const {
   ValueHeader header;
   std::vector<BufferEntry> table = LayOut(*this, &header.total_bytes);
   header.kind = kind;
-  header.body_bytes = body.size();
+  header.body_bytes = BodyBytes();
   header.buffer_count = static_cast<uint32_t>(buffers.size());
   std::memcpy(out, &header, sizeof header);
   size_t end = sizeof header;
@@ -58,6 +58,8 @@ void Parts::WriteTo(std::byte* out) const {
   end += table.size() * sizeof(BufferEntry);
   Copy(out + end, body.data(), body.size());
   end += body.size();
+  if (!body_rest.empty()) Copy(out + end, body_rest.data(), body_rest.size());
+  end += body_rest.size();
   for (size_t i = 0; i < buffers.size(); ++i) {
     // Padding is written too: the room may hold what another object left there.
     std::memset(out + end, 0, table[i].offset_bytes - end);

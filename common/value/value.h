@@ -38,6 +38,9 @@ enum class Kind : uint8_t {
 };
 
 inline constexpr int8_t kRefExtension = 1;
+// A tuple, where a language tells it from a list: the extension's bytes are one msgpack list. Other
+// readers take it for that list.
+inline constexpr int8_t kTupleExtension = 2;
 
 struct ValueHeader {
   uint32_t magic = kMagic;
@@ -85,15 +88,17 @@ class Room {
 struct Parts {
   Kind kind = Kind::kNull;
   std::string body;
+  std::span<const std::byte> body_rest;             // what follows `body` in the body; borrowed
   std::vector<std::span<const std::byte>> buffers;  // borrowed, see `owner`
   std::vector<ObjectId> contained;                  // refs inside the value
-  // Keeps `buffers` and the references on `contained` alive, if anything does; null: the caller
+  // Keeps `body_rest`, `buffers` and the references on `contained` alive, if anything does; null: the caller
   // sees to it. Hold the Parts until the value is written and `contained` is told to the head.
   std::shared_ptr<const void> owner;
   // Set when the value's only buffer already lies in its place in this room (an Array made by
   // Create): WriteTo(room->data()) then writes all but the buffer, and the room is sealed.
   std::shared_ptr<Room> room;
 
+  size_t BodyBytes() const { return body.size() + body_rest.size(); }
   size_t SizeBytes() const;
   // Requires: `out` has SizeBytes() bytes. Buffers that already lie in their place are not copied.
   void WriteTo(std::byte* out) const;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/cpp/src/join.h"
 #include "client/cpp/src/own_head.h"
 #include "common/peer/peer.h"
 #include "common/session_dir.h"
@@ -45,30 +46,35 @@ bool IsSet(const char* variable) {
 
 }  // namespace
 
-Session Connect(int argc, char** argv, ConnectOptions options) {
-  if (worker::IsWorkerProcess()) worker::RunWorker();
-
+Joined Join(const ConnectOptions& options, v1::Hello hello) {
   bool named = !options.address.empty() || !options.session_dir.empty() || IsSet("KILN_ADDRESS") ||
                IsSet("KILN_SESSION_DIR");
-  std::shared_ptr<OwnHead> own_head;
+  Joined joined;
   Result<Endpoint> endpoint = ResolveEndpoint(options.address, options.session_dir);
-  if (!endpoint.ok() && endpoint.status().code() == Code::kNotFound && !named &&
-      options.start_head) {
+  const bool none = !endpoint.ok() && endpoint.status().code() == Code::kNotFound;
+  if (options.new_head || (none && !named && options.start_head)) {
     Result<std::shared_ptr<OwnHead>> started = OwnHead::Start(options);
     if (!started.ok()) throw ConnectionError(started.status().message());
-    own_head = std::move(*started);
-    endpoint = ResolveEndpoint(own_head->info().address, "");
+    joined.own_head = std::move(*started);
+    endpoint = ResolveEndpoint(joined.own_head->info().address, "");
   }
   if (!endpoint.ok()) throw ConnectionError(endpoint.status().message());
 
-  v1::Hello hello;
   hello.set_kind(v1::Hello::KIND_DRIVER);
-  hello.set_language("cpp");
-  *hello.mutable_program() = ThisProgram(argc, argv);
   Result<std::shared_ptr<peer::Peer>> peer =
       peer::Peer::Connect(*endpoint, std::move(hello), nullptr);
   if (!peer.ok()) throw ConnectionError(peer.status().message());
-  return Session(worker::MakeRuntime(std::move(*peer), std::move(own_head)));
+  joined.peer = std::move(*peer);
+  return joined;
+}
+
+Session Connect(int argc, char** argv, ConnectOptions options) {
+  if (worker::IsWorkerProcess()) worker::RunWorker();
+  v1::Hello hello;
+  hello.set_language("cpp");
+  *hello.mutable_program() = ThisProgram(argc, argv);
+  Joined joined = Join(options, std::move(hello));
+  return Session(worker::MakeRuntime(std::move(joined.peer), std::move(joined.own_head)));
 }
 
 }  // namespace kiln

@@ -36,11 +36,21 @@ enum : uint8_t {
 };
 
 constexpr char kRefExtension = 1;    // value::kRefExtension
+constexpr char kTupleExtension = 2;  // value::kTupleExtension
 constexpr int kMaxDepth = 1'000;     // of structs that contain themselves
 constexpr size_t kQuotedBytes = 40;  // of a string shown in a message
 
 bool IsRefHeader(std::string_view rest) {
   return rest.size() >= 2 && static_cast<uint8_t>(rest[0]) == kFixExt8 && rest[1] == kRefExtension;
+}
+
+// Returns: bytes of the header if a tuple comes next, else 0.
+size_t TupleHeaderBytes(std::string_view rest) {
+  if (rest.empty()) return 0;
+  uint8_t first = static_cast<uint8_t>(rest[0]);
+  if (first < kExt8 || first >= kFloat32) return 0;
+  size_t header = 2 + (size_t{1} << (first - kExt8));
+  return rest.size() > header && rest[header - 1] == kTupleExtension ? header : 0;
 }
 
 std::string Quote(std::string_view text) {
@@ -158,6 +168,7 @@ Unpacker::Type Unpacker::Peek() const {
   if (first >= kStr8 && first < kArray16) return Type::kText;
   if (first == kArray16 || first == kArray32) return Type::kList;
   if (first == kMap16 || first == kMap32) return Type::kMap;
+  if (TupleHeaderBytes(rest_) > 0) return Type::kList;
   return IsRefHeader(rest_) ? Type::kRef : Type::kOther;
 }
 
@@ -242,6 +253,8 @@ std::string_view Unpacker::ReadBytes() {
 }
 
 size_t Unpacker::ReadListHeader(const std::string& expected) {
+  if (Peek() != Type::kList) Refuse(expected);
+  Take(TupleHeaderBytes(rest_));
   if (Peek() != Type::kList) Refuse(expected);
   size_t count = TakeLength(static_cast<uint8_t>(Take(1)[0]));
   if (count > rest_.size()) throw Mismatch("the value is cut off");

@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
@@ -33,25 +34,11 @@ constexpr int kOwnerFd = 4;
 constexpr const char* kDirPrefix = "own-";
 constexpr int kEndWaitMs = 5000;
 
-// $KILN_HEAD_BINARY, else beside libkiln (lib/ and bin/ are siblings), else from PATH.
+// $KILN_HEAD_BINARY, else where FindBinary finds it.
 Result<std::string> FindHeadBinary() {
   if (const char* named = std::getenv("KILN_HEAD_BINARY")) return std::string(named);
-  Dl_info library;
-  if (dladdr(reinterpret_cast<void*>(&FindHeadBinary), &library) && library.dli_fname) {
-    std::error_code error;
-    fs::path root = fs::canonical(library.dli_fname, error).parent_path().parent_path();
-    for (const fs::path& candidate :
-         {root / "bin" / "kiln-head", root.parent_path() / "bin" / "kiln-head"}) {
-      if (access(candidate.c_str(), X_OK) == 0) return candidate.string();
-    }
-  }
-  std::string path = std::getenv("PATH") ? std::getenv("PATH") : "";
-  for (size_t begin = 0; begin <= path.size();) {
-    size_t end = std::min(path.find(':', begin), path.size());
-    std::string candidate = path.substr(begin, end - begin) + "/kiln-head";
-    if (access(candidate.c_str(), X_OK) == 0) return candidate;
-    begin = end + 1;
-  }
+  Result<std::string> found = FindBinary("kiln-head");
+  if (found.ok()) return found;
   return Status(
       Code::kNotFound,
       "no head is running, and kiln-head to start one is neither beside libkiln.so nor in "
@@ -82,6 +69,26 @@ Result<std::string> MakeSessionDir() {
 
 }  // namespace
 
+Result<std::string> FindBinary(const std::string& name) {
+  Dl_info library;
+  if (dladdr(reinterpret_cast<void*>(&FindBinary), &library) && library.dli_fname) {
+    std::error_code error;
+    fs::path root = fs::canonical(library.dli_fname, error).parent_path().parent_path();
+    for (const fs::path& candidate :
+         {root / "bin" / name, root.parent_path() / "bin" / name}) {
+      if (access(candidate.c_str(), X_OK) == 0) return candidate.string();
+    }
+  }
+  std::string path = std::getenv("PATH") ? std::getenv("PATH") : "";
+  for (size_t begin = 0; begin <= path.size();) {
+    size_t end = std::min(path.find(':', begin), path.size());
+    std::string candidate = path.substr(begin, end - begin) + "/" + name;
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+    begin = end + 1;
+  }
+  return Status(Code::kNotFound, name + " is neither beside libkiln.so nor in PATH");
+}
+
 Result<std::shared_ptr<OwnHead>> OwnHead::Start(const ConnectOptions& options) {
   Result<std::string> binary = FindHeadBinary();
   if (!binary.ok()) return binary.status();
@@ -96,6 +103,9 @@ Result<std::shared_ptr<OwnHead>> OwnHead::Start(const ConnectOptions& options) {
   }
   if (options.object_store_memory > 0) {
     args.insert(args.end(), {"--object-store-memory", std::to_string(options.object_store_memory)});
+  }
+  if (!options.resources.empty()) {
+    args.insert(args.end(), {"--resources", nlohmann::json(options.resources).dump()});
   }
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());

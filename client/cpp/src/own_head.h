@@ -18,6 +18,10 @@
 
 namespace kiln {
 
+// A program of kiln's: beside libkiln (lib/ and bin/ are siblings), else from PATH.
+// Errors: NotFound.
+Result<std::string> FindBinary(const std::string& name);
+
 class OwnHead {
  public:
   // Blocks: until the head can serve.

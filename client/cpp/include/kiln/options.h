@@ -48,10 +48,14 @@ struct ConnectOptions {
   std::string session_dir = {};
   // Start a head that ends with this program when none is running at the default place.
   bool start_head = true;
+  // Start one that ends with this program also when another runs.
+  bool new_head = false;
   // CPUs of a head started here; 0: all.
   int num_cpus = 0;
   // Store size of a head started here, bytes; 0: 30 % of the available memory.
   uint64_t object_store_memory = 0;
+  // Custom resources of a head started here, by name.
+  std::map<std::string, double> resources = {};
 };
 
 }  // namespace kiln

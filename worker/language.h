@@ -1,0 +1,19 @@
+// What differs between the languages that functions are written in.
+//
+// Thread: see each.
+#pragma once
+
+#include <functional>
+
+#include "worker/invoke.h"
+
+namespace kiln::worker {
+
+struct Language {
+  // Runs one task, on the task thread.
+  std::function<Outcome(const Invocation&)> invoke = Invoke;
+  // From the reading thread: a task on the stack was asked to stop. May be empty.
+  std::function<void()> on_cancel;
+};
+
+}  // namespace kiln::worker
