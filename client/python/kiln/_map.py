@@ -1,0 +1,267 @@
+"""kiln.map: a list comprehension by all cores, with chunks that fit the function."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+import reprlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import kiln
+from kiln.util import _calls, _chunks
+
+# What one chunk shall take, in seconds: a thousand times what it costs to send one, and still too
+# little for anybody to wait for the last one while the other cores have nothing to do.
+_TARGET = 0.02
+# No chunk is made shorter than this, in seconds, to even out the end: it would cost more than it saves.
+_SHORTEST = 0.001
+# Items of one chunk, at most: the driver encodes one while others run, and decodes others again.
+_MOST_ITEMS = 32_768
+# How much longer a chunk may be than the last one measured: the first items may not be typical.
+_GROWTH = 64
+# Workers that a head starts beyond its CPUs, for tasks that ask for less than one.
+_EXTRA_WORKERS = 8
+
+
+def map(
+    func: Callable[[Any], Any],
+    iterable: Iterable[Any],
+    *,
+    progress: bool = False,
+    chunk_size: int | None = None,
+    num_cpus: float = 1,
+    desc: str | None = None,
+) -> list[Any]:
+    """``[func(item) for item in iterable]``, by all cores of the head.
+
+    Items travel in chunks. Their size follows from how long the items before took, so a function of
+    50 ns and one of 10 s both keep the cores busy. Iterators are read as chunks are sent, a few
+    ahead. A list, tuple, range, str, bytes or NumPy array is cut into slices: of an array, `func`
+    gets scalars, or rows that are read-only. The result is a list, also for an array.
+
+    `func` is pickled, with the globals and variables it uses, for each call of map. It runs in other
+    processes: what it changes there does not change here.
+
+    Args:
+        func: Called with each item.
+        iterable: The items.
+        progress: Shows a bar (`kiln.util.tqdm`).
+        chunk_size: Items of each chunk, to choose it yourself.
+        num_cpus: CPUs that a call holds. 0.2 has five calls share one, for functions that wait.
+        desc: What the bar says before it; the function's name by default.
+
+    Returns:
+        The results in the order of the items.
+
+    Raises:
+        RayTaskError: `func` raised an exception; also an instance of that exception's class, with a
+            note that says for which item. It is that of the first item for which it raises, as in a
+            loop; calls for items after it may have been made.
+    """
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"chunk_size must be 1 or more, not {chunk_size!r}")
+    if not callable(func):
+        raise TypeError(f"{func!r} is not callable")
+    source = _source(iterable)
+    if source.left == 0:
+        return []
+    if not kiln.is_initialized():
+        kiln.init()
+    bar = None
+    if progress:
+        from kiln.util import tqdm
+
+        bar = tqdm(total=source.left, desc=desc or _calls.name_of(func))
+    try:
+        return _Run(func, source, _Pace(chunk_size, _calls_at_once(num_cpus)), num_cpus, bar).run()
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+class _Chunk(_calls.Call):
+    """Runs a chunk in a worker."""
+
+    def __call__(self, first: int, *chunk: Any) -> tuple[float, Any]:  # type: ignore[override]
+        """Returns: the seconds it took, and the packed results."""
+        items = _chunks.uncut(chunk)
+        iterator = iter(items)
+        began = time.perf_counter()
+        try:
+            results = _chunks.apply(self.func, iterator)
+            if len(results) < len(items):
+                raise RuntimeError("the function raised StopIteration")
+        except Exception as error:
+            place = len(items) - operator.length_hint(iterator) - 1
+            _add_note(error, f"kiln.map: item {first + place} is {reprlib.repr(items[place])}")
+            raise
+        return time.perf_counter() - began, _chunks.pack(results)
+
+
+class _Slices:
+    """Chunks of a sequence whose slices are cheap."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+        self._next = 0
+        self.left: int | None = len(items)
+
+    def take(self, size: int) -> tuple[int, tuple[Any, ...]]:
+        """Returns: how many items, and the arguments that carry them."""
+        start, self._next = self._next, min(self._next + size, len(self._items))
+        self.left = len(self._items) - self._next
+        return self._next - start, _chunks.cut(self._items, start, self._next)
+
+
+class _Stream:
+    """Chunks of an iterable."""
+
+    def __init__(self, iterable: Iterable[Any]) -> None:
+        self._items: Iterator[Any] = iter(iterable)
+        hint = operator.length_hint(iterable, -1)
+        self.left: int | None = hint if hint > 0 else None
+
+    def take(self, size: int) -> tuple[int, tuple[Any, ...]]:
+        """As _Slices.take; no item is left if there are none."""
+        part = list(itertools.islice(self._items, size))
+        if len(part) < size:
+            self.left = 0
+        elif self.left is not None:  # the hint may have been too low: nothing is left when it says so
+            self.left = max(1, self.left - size)
+        return len(part), (_chunks.pack(part),)
+
+
+def _source(iterable: Iterable[Any]) -> _Slices | _Stream:
+    if _chunks.is_sliced(iterable):
+        return _Slices(iterable)  # type: ignore[arg-type]
+    return _Stream(iterable)
+
+
+class _Pace:
+    """How many items the next chunk has.
+
+    Attributes:
+        at_once: Calls that run at once.
+    """
+
+    def __init__(self, fixed: int | None, at_once: int) -> None:
+        self.at_once = at_once
+        self._fixed = fixed
+        self._cost = 0.0  # seconds an item takes; 0: not measured yet
+        self._measured = 1  # items of the largest chunk that was measured
+
+    def size(self, left: int | None) -> int:
+        """For the next chunk, when so many items are left; None: nobody knows."""
+        if self._fixed is not None:
+            return self._fixed
+        if not self._cost:
+            return 1
+        size = min(_TARGET / self._cost, self._measured * _GROWTH, _MOST_ITEMS)
+        if left is not None:
+            size = min(size, max(left / (2 * self.at_once), _SHORTEST / self._cost))
+        return max(1, math.ceil(size))
+
+    def measured(self, count: int, seconds: float) -> None:
+        """A chunk of `count` items has taken so long."""
+        cost = max(seconds / count, 1e-9)
+        self._cost = (self._cost + cost) / 2 if self._cost else cost
+        self._measured = max(self._measured, count)
+
+
+class _Run:
+    """One call of map."""
+
+    def __init__(
+        self,
+        func: Callable[[Any], Any],
+        source: _Slices | _Stream,
+        pace: _Pace,
+        num_cpus: float,
+        bar: Any,
+    ) -> None:
+        self._submit = _functions_for(num_cpus).get(_Chunk, func).remote
+        self._source = source
+        self._pace = pace
+        self._bar = bar
+        self._results: list[Any] = []
+        self._sent = 0  # items
+        self._running: dict[Any, tuple[int, int]] = {}  # by ref: first item, number of items
+        self._early: dict[int, list[Any]] = {}  # by first item: results with a gap before them
+        self._failure: tuple[int, Exception] | None = None  # the first item of the chunk, the error
+
+    def run(self) -> list[Any]:
+        try:
+            while True:
+                self._send()
+                if not self._running:
+                    break
+                ready, _ = kiln.wait(list(self._running), num_returns=1)
+                for ref in ready:
+                    self._receive(ref)
+        except BaseException:  # of the iterable, or Ctrl-C
+            self._cancel(0)
+            raise
+        if self._failure is not None:
+            raise self._failure[1]
+        return self._results
+
+    def _send(self) -> None:
+        """Keeps two chunks for each core on their way."""
+        while self._source.left != 0 and len(self._running) < 2 * self._pace.at_once:
+            if self._failure is not None:
+                return
+            count, chunk = self._source.take(self._pace.size(self._source.left))
+            if count:
+                self._running[self._submit(self._sent, *chunk)] = self._sent, count
+                self._sent += count
+
+    def _receive(self, ref: Any) -> None:
+        first, count = self._running.pop(ref)
+        try:
+            seconds, results = kiln.get(ref)
+        except Exception as error:
+            # Chunks before this one go on: it may be that an earlier item fails too.
+            if self._failure is None or first < self._failure[0]:
+                self._failure = first, error
+                self._cancel(first)
+            return
+        self._pace.measured(count, seconds)
+        if self._bar is not None:
+            self._bar.update(count)
+        self._early[first] = _chunks.unpack(results)
+        while len(self._results) in self._early:
+            self._results += self._early.pop(len(self._results))
+
+    def _cancel(self, first: int) -> None:
+        """Gives up chunks from this item on."""
+        for ref, (start, _) in list(self._running.items()):
+            if start >= first:
+                del self._running[ref]
+                try:
+                    kiln.cancel(ref)
+                except Exception:  # the session is over
+                    pass
+
+
+def _calls_at_once(num_cpus: float) -> int:
+    most = _calls.cpu_count() + _EXTRA_WORKERS
+    return max(1, min(most, int(_calls.cpu_count() / num_cpus) if num_cpus > 0 else most))
+
+
+def _add_note(error: Exception, note: str) -> None:
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:  # before Python 3.11
+        error.__notes__ = [*getattr(error, "__notes__", []), note]  # type: ignore[attr-defined]
+
+
+_functions: dict[float, _calls.Functions] = {}  # by num_cpus
+
+
+def _functions_for(num_cpus: float) -> _calls.Functions:
+    if num_cpus not in _functions:
+        _functions[num_cpus] = _calls.Functions(None, {"num_cpus": num_cpus}, _calls.is_imported)
+    return _functions[num_cpus]

@@ -1,0 +1,260 @@
+"""Functions that run as tasks: @kiln.remote, kiln.cpp_function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from typing import Any, Callable, NamedTuple, overload
+
+from kiln import _kiln, _session, _values
+from kiln._generator import ObjectRefGenerator
+from kiln._options import DEFAULTS, TaskOptions
+
+
+class Definition(NamedTuple):
+    """A function as it travels to workers, with what its worker must know of it."""
+
+    function: Callable[..., Any]
+    retry_exceptions: tuple[type, ...] | None  # None: what the wire says holds for all
+    max_calls: int
+
+
+class _Prepared(NamedTuple):
+    """A function made known to one session under one set of options."""
+
+    session: _kiln.Session
+    kind: _kiln.TaskKind
+    definition: Any  # the ref that keeps the pickled function, or None
+
+
+class RemoteFunction:
+    """A function whose calls run in worker processes.
+
+    `f.remote(...)` queues a call and returns at once; `f.options(...)` is the same function with
+    other options. The function itself is `f.__wrapped__`.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: TaskOptions) -> None:
+        self._function = function
+        self._options = options
+        self._prepared: _Prepared | None = None
+        self._arity = _plain_arity(function)
+        name = getattr(function, "__qualname__", None) or type(function).__name__
+        self._name = options.name or name.rpartition("<locals>.")[2]
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"remote functions cannot be called directly: use {self._name}.remote(...) to run it as "
+            f"a task, or {self._name}.__wrapped__(...) to call it here")
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Queues a call.
+
+        An argument that is an ObjectRef is replaced by its value, for which the task waits; refs
+        inside other values stay refs.
+
+        Returns:
+            The ref of the result; a list of refs if num_returns is above 1; None if it is 0; an
+            ObjectRefGenerator if it is "streaming".
+
+        Raises:
+            TypeError: The arguments do not fit the function, or one cannot be pickled.
+        """
+        if self._arity is None or kwargs or not self._arity[0] <= len(args) <= self._arity[1]:
+            self._check_call(args, kwargs)
+        prepared = self._prepared
+        if prepared is None or prepared.session is not _session._session:
+            prepared = self._prepare()
+        result = prepared.session.submit(prepared.kind, args, kwargs)
+        if self._options.num_returns == 1:
+            return result
+        return self._as_asked(prepared.session, result)
+
+    def _as_asked(self, session: _kiln.Session, result: Any) -> Any:
+        if self._options.streaming:
+            return ObjectRefGenerator(session, result, self._name)
+        return None if self._options.num_returns == 0 else result
+
+    def options(self, **changes: Any) -> RemoteFunction:
+        """The same function with other options; see kiln.remote."""
+        other = RemoteFunction(self._function, self._options.with_changes(changes))
+        return other
+
+    def _check_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            signature = inspect.signature(self._function)
+        except (TypeError, ValueError):  # of a builtin: it checks by itself
+            return
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._name}.remote(): {error}; the function is "
+                            f"{self._name}{signature}") from None
+
+    def _prepare(self) -> _Prepared:
+        session = _session.current()
+        retry, options = self._options.retry_exceptions, self._options
+        definition = Definition(self._function, retry if isinstance(retry, tuple) else None,
+                                options.max_calls)
+        ref = _put_definition(session, definition, self._name)
+        kind = _define(session, options, library="", function=ref.hex(), name=self._name)
+        self._prepared = _Prepared(session, kind, ref)
+        return self._prepared
+
+    def __reduce__(self) -> Any:
+        return _restore, (self._function, self._options)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(_no_method, self._name)
+
+
+def _no_method(name: str, *args: Any, **kwargs: Any) -> Any:
+    raise TypeError(f"{name} is a remote function in a class; kiln.remote takes functions: move it "
+                    f"out of the class")
+
+
+def _restore(function: Callable[..., Any], options: TaskOptions) -> RemoteFunction:
+    return RemoteFunction(function, options)
+
+
+def _put_definition(session: _kiln.Session, definition: Definition, name: str) -> Any:
+    try:
+        return session.put_pickled(tuple(definition), _values.dump_by_value)
+    except Exception as error:
+        if type(error).__module__ == "kiln.exceptions":
+            raise
+        raise TypeError(f"the remote function {name} cannot be pickled: {error}; what it closes over "
+                        f"and the globals it uses must be picklable") from error
+
+
+def _define(session: _kiln.Session, options: TaskOptions, *, library: str, function: str, name: str,
+            any_language: bool = False, detached: bool = False) -> _kiln.TaskKind:
+    return session.define(
+        library=library, function=function, name=name, num_cpus=float(options.num_cpus),
+        memory=int(options.memory),
+        resources={key: float(amount) for key, amount in options.resources.items()},
+        max_retries=options.max_retries, retry_exceptions=bool(options.retry_exceptions),
+        timeout_ms=0 if options.timeout is None else max(1, round(options.timeout * 1000)),
+        priority=options.priority,
+        num_returns=max(options.num_returns, 1) if isinstance(options.num_returns, int) else 1,
+        streaming=options.streaming, stream_window=options.stream_window,
+        detached=detached, any_language=any_language)
+
+
+def _plain_arity(function: Any) -> tuple[int, float] | None:
+    """Least and most positional arguments; None if a call must be looked at more closely."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_kwonlyargcount or getattr(function, "__self__", None) is not None:
+        return None
+    if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+        return None
+    most = float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    return code.co_argcount - len(function.__defaults__ or ()), most
+
+
+@overload
+def remote(function: Callable[..., Any], /) -> RemoteFunction: ...
+@overload
+def remote(**options: Any) -> Callable[[Callable[..., Any]], RemoteFunction]: ...
+
+
+def remote(*args: Any, **options: Any) -> Any:
+    """Makes a function run as tasks; used as a decorator, with or without options.
+
+        @kiln.remote
+        def f(x): ...
+
+        @kiln.remote(num_cpus=2, max_retries=0)
+        def g(x): ...
+
+    Args:
+        **options: See TaskOptions: num_cpus, num_returns, max_retries, retry_exceptions, resources,
+            memory, timeout, priority, name, max_calls, stream_window.
+
+    Raises:
+        TypeError: Not a function.
+        ValueError: An unknown option, or one out of range.
+    """
+    if args:
+        if len(args) > 1 or options:
+            raise TypeError("kiln.remote is used as @kiln.remote or @kiln.remote(num_cpus=2), with "
+                            "keyword arguments only")
+        return _make(args[0], DEFAULTS)
+    checked = DEFAULTS.with_changes(options)
+    return lambda function: _make(function, checked)
+
+
+def _make(function: Any, options: TaskOptions) -> RemoteFunction:
+    if isinstance(function, RemoteFunction):
+        raise TypeError(f"{function._name} is a remote function already")
+    if isinstance(function, type):
+        raise TypeError("kiln.remote of a class makes an actor, and this version has none yet; "
+                        "functions can be remote")
+    if not callable(function):
+        raise TypeError(f"kiln.remote takes a function, got {type(function).__name__}")
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(f"{getattr(function, '__name__', function)} is async: an async function "
+                        f"cannot be a task; call asyncio.run in a plain one")
+    return RemoteFunction(function, options)
+
+
+class CppFunction:
+    """A function of a task library in C++, called from Python. See cpp_function."""
+
+    def __init__(self, library: str, function: str, options: TaskOptions) -> None:
+        self._library = library
+        self._function = function
+        self._options = options
+        self._prepared: _Prepared | None = None
+
+    def remote(self, *args: Any) -> Any:
+        """Queues a call with values that both languages have; see RemoteFunction.remote."""
+        prepared = self._prepared
+        if prepared is None or prepared.session is not _session._session:
+            session = _session.current()
+            kind = _define(session, self._options, library=self._library, function=self._function,
+                           name=self._options.name or self._function, any_language=True)
+            prepared = self._prepared = _Prepared(session, kind, None)
+        result = prepared.session.submit(prepared.kind, args, {})
+        return None if self._options.num_returns == 0 else result
+
+    def options(self, **changes: Any) -> CppFunction:
+        """The same function with other options."""
+        return CppFunction(self._library, self._function, self._options.with_changes(changes))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"use {self._function}.remote(...) to run the C++ function as a task")
+
+    def __repr__(self) -> str:
+        return f"cpp_function({self._library!r}, {self._function!r})"
+
+
+def cpp_function(library: str, function: str) -> CppFunction:
+    """A function that a task library registers with KILN_TASK.
+
+        add = kiln.cpp_function("build/lib/libtasks.so", "Add")
+        kiln.get(add.remote(1, 2))
+
+    Args:
+        library: Path of the library.
+        function: The name it was registered under. Whether there is one shows in the task's result.
+
+    Raises:
+        FileNotFoundError: There is no such library.
+    """
+    path = os.path.abspath(library)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no task library {path}")
+    return CppFunction(path, function, DEFAULTS)
+
+
+def explain_argument(place: int | str, error: BaseException) -> BaseException:
+    """The exception for an argument that could not be encoded; called by the binding."""
+    if type(error).__module__ == "kiln.exceptions" or not isinstance(error, Exception):
+        return error
+    which = f"argument {place + 1}" if isinstance(place, int) else f"argument {place}="
+    better = TypeError(f"{which} cannot be given to a task: {type(error).__name__}: {error}")
+    better.__cause__ = error
+    return better

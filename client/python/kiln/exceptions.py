@@ -1,0 +1,267 @@
+"""The exceptions of kiln, with Ray's names.
+
+    RayError (KilnError)
+    ├─ RayTaskError               the task raised; also an instance of what it raised
+    ├─ TaskCancelledError         cancelled, or the session that submitted it ended
+    ├─ TaskTimeoutError           it ran longer than its timeout
+    ├─ WorkerCrashedError         its worker died and no retry was left
+    │  └─ OutOfMemoryError        ... killed by the kernel, for the machine's memory ran out
+    ├─ TaskUnschedulableError     it asks for more than the head has
+    ├─ CrossLanguageError         a function of another language failed, or does not take this call
+    ├─ GetTimeoutError            get took longer than asked; also a TimeoutError
+    ├─ ObjectStoreFullError       no room for a value
+    ├─ ObjectLostError            nobody makes this object any more
+    └─ RaySystemError             the session or the head has ended, or a bound was reached
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+__all__ = [
+    "CrossLanguageError",
+    "GetTimeoutError",
+    "KilnError",
+    "KilnTaskError",
+    "ObjectLostError",
+    "ObjectStoreFullError",
+    "OutOfMemoryError",
+    "RayError",
+    "RaySystemError",
+    "RayTaskError",
+    "TaskCancelledError",
+    "TaskTimeoutError",
+    "TaskUnschedulableError",
+    "WorkerCrashedError",
+]
+
+
+class RayError(Exception):
+    """Whatever kiln raises by itself."""
+
+
+class _TaskFailure(RayError):
+    """What a failed task left in place of its results.
+
+    Attributes:
+        task: Name of the task that failed first; empty if this is not about a task.
+        pid: Process it failed in; 0 if it never ran.
+        chain: Tasks that failed because of it, nearest first.
+    """
+
+    def __init__(self, message: str = "", task: str = "", pid: int = 0, chain: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.task = task
+        self.pid = pid
+        self.chain = tuple(chain)
+
+    def __str__(self) -> str:
+        text = self.message
+        if self.task:
+            text += f"\n  task: {self.task}" + (f" (pid={self.pid})" if self.pid else "")
+        for name in self.chain:
+            text += f"\n  which failed with it: {name}"
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.task, self.pid, self.chain)
+
+
+class TaskCancelledError(_TaskFailure):
+    """The task was cancelled, or the session that submitted it ended."""
+
+
+class TaskTimeoutError(_TaskFailure, TimeoutError):
+    """The task ran longer than its `timeout`."""
+
+
+class WorkerCrashedError(_TaskFailure):
+    """The worker died while it ran the task, and no retry was left."""
+
+
+class OutOfMemoryError(WorkerCrashedError):
+    """The worker was killed by the system, as a rule because memory ran out."""
+
+
+class TaskUnschedulableError(_TaskFailure):
+    """The task asks for more than the head has."""
+
+
+class CrossLanguageError(_TaskFailure):
+    """A function of another language failed or was called with what it does not take."""
+
+
+class ObjectStoreFullError(_TaskFailure):
+    """There is no room for a value: it is larger than the store, or others hold it."""
+
+
+class ObjectLostError(_TaskFailure):
+    """Nobody makes this object any more, or it never was there."""
+
+
+class RaySystemError(_TaskFailure):
+    """The session or its head has ended, or a bound of the system was reached."""
+
+
+class GetTimeoutError(RayError, TimeoutError):
+    """`get` did not find all objects within its timeout; the tasks go on."""
+
+
+class RayTaskError(RayError):
+    """A task raised an exception.
+
+    What `get` raises is an instance of this class and, unless that is impossible, of the class of
+    what the task raised, so that `except ValueError` works as without kiln.
+
+    Attributes:
+        cause: The exception itself, or None if it could not be brought here.
+        task: Name of the task that raised.
+        pid: Process it raised in.
+        chain: Tasks that failed because of it, nearest first.
+        traceback_str: The traceback there, as text.
+        type_name: Name of the exception's class.
+    """
+
+    cause: BaseException | None
+
+    def __init__(
+        self,
+        message: str = "",
+        task: str = "",
+        pid: int = 0,
+        chain: tuple[str, ...] = (),
+        traceback_str: str = "",
+        type_name: str = "",
+        pickled: bytes = b"",
+    ) -> None:
+        Exception.__init__(self, message)
+        self._set_fields(message, task, pid, chain, traceback_str, type_name, pickled)
+        self.cause = _unpickle(pickled)
+
+    def _set_fields(
+        self, message: str, task: str, pid: int, chain: tuple[str, ...], traceback_str: str,
+        type_name: str, pickled: bytes,
+    ) -> None:
+        self.message = message
+        self.task = task
+        self.pid = pid
+        self.chain = tuple(chain)
+        self.traceback_str = traceback_str
+        self.type_name = type_name
+        self._pickled = pickled
+
+    def __str__(self) -> str:
+        text = ""
+        for name in self.chain:
+            text += f"At least one of the input arguments of {name} could not be computed:\n"
+        text += f"kiln::{self.task}() (pid={self.pid})\n"
+        return text + (self.traceback_str.rstrip() or f"{self.type_name}: {self.message}")
+
+    def __repr__(self) -> str:
+        return f"RayTaskError({self.type_name}: {self.message!r} in {self.task})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_task_error, (
+            self.message, self.task, self.pid, self.chain, self.traceback_str, self.type_name,
+            self._pickled,
+        )
+
+    def as_instanceof_cause(self) -> RayTaskError:
+        """This error as an instance of the class of its cause too, where such a class can be made."""
+        cause = self.cause
+        if cause is None or isinstance(cause, RayTaskError) or not isinstance(cause, Exception):
+            return self
+        try:
+            return _dual_class(type(cause))(self)
+        except Exception:  # a class that allows no subclass, or a layout that does not mix
+            return self
+
+
+def _unpickle(pickled: bytes) -> BaseException | None:
+    if not pickled:
+        return None
+    try:
+        exception = pickle.loads(pickled)
+    except Exception:  # its class cannot be imported here, or its constructor wants other arguments
+        return None
+    return exception if isinstance(exception, BaseException) else None
+
+
+_dual_classes: dict[type, type] = {}
+
+
+def _dual_class(cause_class: type) -> type:
+    """The class that is a RayTaskError and a `cause_class`."""
+    known = _dual_classes.get(cause_class)
+    if known is not None:
+        return known
+
+    class Dual(RayTaskError, cause_class):  # type: ignore[misc, valid-type]
+        def __new__(cls, error: RayTaskError) -> Any:
+            # The constructor of the user's class may want anything: it is not called.
+            made = cause_class.__new__(cls, *_arguments(error))
+            made.__dict__.update(getattr(error.cause, "__dict__", {}))
+            made.args = _arguments(error)
+            return made
+
+        def __init__(self, error: RayTaskError) -> None:
+            self._set_fields(error.message, error.task, error.pid, error.chain, error.traceback_str,
+                             error.type_name, error._pickled)
+            self.cause = error.cause
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__") or name == "cause":
+                raise AttributeError(name)
+            return getattr(self.__dict__["cause"], name)
+
+        __str__ = RayTaskError.__str__
+
+    Dual.__name__ = Dual.__qualname__ = f"RayTaskError({cause_class.__name__})"
+    Dual.__module__ = "kiln.exceptions"
+    _dual_classes[cause_class] = Dual
+    return Dual
+
+
+def _arguments(error: RayTaskError) -> tuple[Any, ...]:
+    return tuple(getattr(error.cause, "args", ()))
+
+
+def _rebuild_task_error(*fields: Any) -> RayTaskError:
+    return RayTaskError(*fields).as_instanceof_cause()
+
+
+_CLASSES: dict[str, type[_TaskFailure]] = {
+    "WORKER_CRASHED": WorkerCrashedError,
+    "CANCELLED": TaskCancelledError,
+    "TIMED_OUT": TaskTimeoutError,
+    "UNSCHEDULABLE": TaskUnschedulableError,
+    "FUNCTION_NOT_FOUND": CrossLanguageError,
+    "INVALID_ARGUMENTS": CrossLanguageError,
+    "OBJECT_STORE_FULL": ObjectStoreFullError,
+    "RESOURCE_EXHAUSTED": RaySystemError,
+    "OBJECT_LOST": ObjectLostError,
+}
+
+
+def _make_error(
+    kind: str, type_name: str, message: str, task: str, pid: int, chain: list[str],
+    traceback_str: str, pickled: bytes,
+) -> BaseException:
+    """The exception for an error value; called by the binding."""
+    if kind == "TASK_FAILED":
+        if not pickled and not traceback_str:  # of a language without tracebacks
+            return CrossLanguageError(f"{type_name}: {message}", task, pid, tuple(chain))
+        return RayTaskError(message, task, pid, tuple(chain), traceback_str, type_name,
+                            pickled).as_instanceof_cause()
+    made = _CLASSES.get(kind, RaySystemError)
+    if made is WorkerCrashedError and "(SIGKILL)" in message:
+        made = OutOfMemoryError
+        message += ("\n  SIGKILL comes from the system when memory runs out (see dmesg), or from "
+                    "somebody who killed the process")
+    return made(message, task, pid, tuple(chain))
+
+
+KilnError = RayError
+KilnTaskError = RayTaskError

@@ -1,0 +1,100 @@
+// A Python process's session with a head: libkiln's Peer, called with Python's objects.
+//
+// Every call that may wait lets go of the GIL and looks for signals now and then, so that Ctrl-C ends
+// it. A child that was forked from the process has the object but no session: its calls say so.
+//
+// Thread: with the GIL.
+// Owner:  the package's state, and every ref and value that came from it.
+#pragma once
+
+#include <Python.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client/cpp/src/own_head.h"
+#include "client/python/src/encode.h"
+#include "common/ids.h"
+#include "common/peer/peer.h"
+
+namespace kiln::python {
+
+// A class of tasks as Submit names it.
+struct TaskKind {
+  uint32_t class_id = 0;
+  uint32_t num_returns = 1;
+  Reader reader = Reader::kPython;  // of the arguments
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  // `own_head`: null if the head is not this process's own.
+  Session(std::shared_ptr<peer::Peer> peer, std::shared_ptr<OwnHead> own_head);
+  // In a forked child nothing is ended.
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Each returns a new reference, or null with a Python error set.
+  //
+  // `arguments`: a tuple; `keywords`: a dict or null. Returns: a ref, or a list of them if the kind
+  // has several results.
+  PyObject* Submit(const TaskKind& kind, PyObject* arguments, PyObject* keywords);
+  PyObject* Put(PyObject* value);
+  // Puts what `dump` makes of the object: see EncodeByPickle.
+  PyObject* PutPickled(PyObject* object, PyObject* dump);
+  // The object's value; or a list of values. `timeout`: seconds, nothing: without end.
+  // Raises: what a task raised; GetTimeoutError.
+  PyObject* Get(PyObject* ref, std::optional<double> timeout);
+  PyObject* GetList(PyObject* refs, std::optional<double> timeout);
+  // `refs`: a list. Returns: (ready, not ready).
+  PyObject* Wait(PyObject* refs, size_t num_returns, std::optional<double> timeout);
+  PyObject* Cancel(PyObject* ref, bool force);
+  // See Peer::Watch.
+  bool Watch(PyObject* ref);
+  // Blocks: until something happens. Returns: (sealed refs as ints, [(task, pid, lines)], dropped
+  // lines, ended).
+  PyObject* NextEvents();
+  // A ref by its text, wherever it was made; it need not exist. Requires: `id` is not 0.
+  PyObject* RefOf(ObjectId id);
+
+  void Retain(ObjectId id);
+  void Release(ObjectId id);
+  // Ends the session, and the head if it is this process's own. Does nothing in a forked child.
+  void Shutdown();
+  // Nothing works any more: it was shut down, the head has gone, or this is a forked child.
+  bool usable() const;
+
+  peer::Peer& peer() { return *peer_; }
+  const OwnHead* own_head() const { return own_head_.get(); }
+
+ private:
+  // Returns: false with a Python error set: see usable().
+  bool CheckUsable() const;
+  bool CheckRef(PyObject* object) const;
+  bool AddArgument(PyObject* object, Reader reader, std::vector<peer::Argument>* arguments) const;
+  bool CollectIds(PyObject* refs, std::vector<ObjectId>* ids) const;
+  bool forked() const;
+
+  std::shared_ptr<OwnHead> own_head_;  // before peer_: it ends later
+  std::shared_ptr<peer::Peer> peer_;
+  const uint32_t forks_;
+  std::atomic<bool> shut_down_ = false;
+};
+
+// Sets the Python error a failed call stands for.
+void SetError(const Status& status);
+
+// The function of Python that says which argument could not be encoded: (position or keyword) with the
+// error set. Called with what was raised; returns the exception to raise instead.
+void SetExplainArgument(PyObject* explain);
+
+// Returns: a new reference to the Python object of a session.
+PyObject* WrapSession(const std::shared_ptr<Session>& session);
+
+// How a wait asks whether it is to end: runs signal handlers; true if one raised.
+const peer::Interrupted* CheckSignals();
+
+}  // namespace kiln::python

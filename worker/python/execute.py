@@ -1,0 +1,233 @@
+"""What the binding asks of Python when it runs a task."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import pickle
+import resource
+import signal
+import sys
+import traceback
+from typing import Any
+
+from kiln import _kiln, _session, _values
+from kiln.exceptions import RayError, RayTaskError, _TaskFailure
+
+# Stack of the main thread, on which tasks and those nested in them run: as much as fits below what
+# the kernel leaves between stack and libraries, 128 MiB.
+_STACK_BYTES = 100 << 20
+_EXCEPTION_BYTES = 32 << 20  # a longer pickled exception is left behind; its text comes
+
+_user_threads = False  # the driver's environment says how many threads there are
+
+
+def prepare() -> None:
+    """Makes the process ready for tasks: signals, stack."""
+    global _user_threads
+    _user_threads = "OMP_NUM_THREADS" in os.environ
+    signal.signal(signal.SIGINT, _on_interrupt)
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    size = _STACK_BYTES if most == resource.RLIM_INFINITY else min(_STACK_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_STACK, (size, most))
+
+
+def _on_interrupt(signum: int, frame: Any) -> None:
+    """The task was cancelled; one that came meanwhile was not."""
+    if _kiln.cancelled():
+        raise KeyboardInterrupt
+
+
+def load(library: str, function: str) -> tuple[Any, int]:
+    """Finds a task's function.
+
+    Args:
+        library: Empty for a function that its driver has put; else "python:ROOT".
+        function: The ref of what it has put; else "module:name".
+
+    Returns:
+        What to call with the task's arguments, and after how many calls the process is to end.
+    """
+    if library:
+        return _load_by_name(function), 0
+    session = _session.current()
+    found, retry_exceptions, max_calls = session.get(session.ref_of(function), None)
+    if retry_exceptions is not None:
+        found = _RetryOnly(found, retry_exceptions)
+    return found, max_calls
+
+
+class NotFound(RayError):
+    """There is no such function."""
+
+
+def _load_by_name(name: str) -> Any:
+    module_name, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise  # the module is there, and lacks another
+        raise NotFound(f"no module {module_name!r} in {os.getcwd()} or on sys.path") from None
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            names = [known for known in dir(found) if not known.startswith("_")
+                     and callable(getattr(found, known, None))]
+            raise NotFound(f"module {module_name!r} has no {path!r}; it has "
+                           f"{', '.join(names[:20]) or 'no functions'}") from None
+    return getattr(found, "__wrapped__", found)
+
+
+class _DoNotRetry(Exception):
+    """Carries an exception for which no other attempt is to be made."""
+
+
+class _RetryOnly:
+    """A function of which only some exceptions are worth another attempt."""
+
+    def __init__(self, function: Any, kinds: tuple[type, ...]) -> None:
+        self._function = function
+        self._kinds = kinds
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._function(*args, **kwargs)
+        except Exception as error:
+            if isinstance(error, self._kinds):
+                raise
+            error.__dict__["_kiln_final"] = True
+            raise
+
+
+def split(result: Any, count: int) -> tuple[Any, ...]:
+    """The results of a task with several."""
+    try:
+        results = tuple(result)
+    except TypeError:
+        results = ()
+        described = f"returned one {type(result).__name__}"
+    else:
+        described = f"returned {len(results)} values"
+    if len(results) != count:
+        raise ValueError(f"the task has num_returns={count} and {described}; "
+                         f"return a tuple or list of {count}")
+    return results
+
+
+def explain_result(result: Any, error: BaseException) -> BaseException:
+    """The exception for a result that could not be encoded."""
+    if not isinstance(error, Exception) or isinstance(error, RayError):
+        return error
+    better = TypeError(f"the task's result, a {type(result).__name__}, cannot be pickled: "
+                       f"{type(error).__name__}: {error}")
+    better.__cause__ = error
+    return better
+
+
+def describe(
+    error: BaseException, task: str, cancelled: bool
+) -> tuple[str, str, str, bytes | None, str, bool, bool]:
+    """An exception as the fields of an error value.
+
+    Returns:
+        kind, class name, message, pickled exception, traceback, whether another attempt could end
+        differently, whether the process is to end.
+    """
+    name = type(error).__qualname__
+    module = type(error).__module__
+    if module not in ("builtins", "__main__"):
+        name = f"{module}.{name}"
+    final = bool(getattr(error, "__dict__", {}).pop("_kiln_final", False))
+    if cancelled and isinstance(error, (KeyboardInterrupt, RayError)):
+        return "CANCELLED", "", "the task was cancelled while it ran", None, "", False, False
+    if isinstance(error, NotFound):
+        return "FUNCTION_NOT_FOUND", "", str(error), None, "", False, False
+    if isinstance(error, SystemExit):
+        message = f"the task called sys.exit({'' if error.code is None else repr(error.code)})"
+        return "TASK_FAILED", name, message, None, _trace(error), True, False
+    message = _message(error)
+    return "TASK_FAILED", name, message, _pickle(error), _trace(error), not final, False
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"(its __str__ raised {type(broken).__name__})"
+
+
+def _pickle(error: BaseException) -> bytes | None:
+    """The exception without its traceback, which cannot travel; None if it cannot either."""
+    if isinstance(error, (RayTaskError, _TaskFailure)):
+        candidates = [error]
+    else:
+        candidates = [error]
+    for candidate in candidates:
+        try:
+            pickled, buffers = _values.dump_by_value(candidate)
+            if not buffers and len(pickled) <= _EXCEPTION_BYTES:
+                pickle.loads(pickled)  # some can be pickled and not read back
+                return pickled
+        except Exception:
+            continue
+    return None
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback without the frames that are not the user's."""
+    try:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=False)
+        shown.stack = traceback.StackSummary.from_list(
+            [frame for frame in shown.stack if os.path.dirname(frame.filename) != _OWN_FOLDER])
+        return "".join(shown.format())
+    except Exception:
+        return "".join(traceback.format_exception_only(type(error), error))
+
+
+_OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def flush() -> None:
+    """What a task printed without an end of line is its own."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, ValueError):
+        pass  # a task has closed or replaced them
+
+
+def set_threads(num_cpus: float) -> None:
+    """Tells threaded libraries how many threads a task may use, unless the driver's environment does."""
+    if _user_threads:
+        return
+    count = max(1, int(num_cpus))
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    for name, call in _thread_setters():
+        getattr(name, call)(ctypes.c_int(count))
+
+
+def _thread_setters() -> list[tuple[Any, str]]:
+    """The functions of loaded libraries that set their number of threads."""
+    found = []
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            paths = {line.split(None, 5)[5].strip() for line in file if ".so" in line}
+    except OSError:
+        return []
+    for path in sorted(paths):
+        base = os.path.basename(path)
+        if not any(word in base for word in ("openblas", "libgomp", "libomp", "libiomp", "mkl_rt")):
+            continue
+        try:
+            library = ctypes.CDLL(path)
+        except OSError:
+            continue
+        for call in ("openblas_set_num_threads", "openblas_set_num_threads64_", "MKL_Set_Num_Threads",
+                     "omp_set_num_threads"):
+            if hasattr(library, call):
+                found.append((library, call))
+                break
+    return found

@@ -1,0 +1,81 @@
+"""The life of a fork server, and of the workers that come from it."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+from kiln import _kiln, _session
+
+# Imported before the first fork, so that no worker pays for them. KILN_PRELOAD names others,
+# separated by commas; empty: none.
+_PRELOAD = "cloudpickle,numpy,kiln.util"
+
+
+def main() -> int:
+    """Serves forks until the head goes; in a fork, runs tasks.
+
+    Returns:
+        The exit code.
+    """
+    if "KILN_WORKER" not in os.environ and "KILN_FORK_SERVER" not in os.environ:
+        print("kiln.worker is started by a kiln head, not by hand.\n"
+              "To run a function, use `kiln run MODULE:FUNCTION [JSON ARGS...]`.", file=sys.stderr)
+        return 2
+    for name in filter(None, os.environ.get("KILN_PRELOAD", _PRELOAD).split(",")):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass  # not installed: then no task needs it
+    from kiln.worker import execute
+
+    if "KILN_FORK_SERVER" in os.environ:
+        gc.collect()
+        gc.freeze()  # what is here now is never garbage: looking at it would copy its pages
+        order = _kiln.serve_forks()
+        if order is None:
+            return 0
+        _become(order)
+    elif "KILN_SETUP" in os.environ:
+        _become({"env": [os.fsencode(f"{k}={v}") for k, v in os.environ.items()], "setup": os.environ["KILN_SETUP"]})
+    return _run(execute)
+
+
+def _become(order: dict[str, Any]) -> None:
+    """Makes this fork the worker that the head ordered."""
+    os.environ.clear()
+    for variable in order["env"]:
+        name, _, value = variable.partition(b"=")
+        os.environb[name] = value
+    setup = json.loads(order["setup"] or b"{}")
+    if "root" in setup:
+        sys.path.insert(0, setup["root"])
+        os.chdir(setup["root"])
+        return
+    ours, drivers = tuple(sys.version_info[:2]), tuple(setup["python"][:2])
+    if ours != drivers:
+        sys.exit(f"the driver runs Python {drivers[0]}.{drivers[1]} and its workers "
+                 f"{ours[0]}.{ours[1]} ({sys.executable}): functions cannot travel between them")
+    sys.path[:] = setup["sys_path"]
+    # What is only for finding the package is not for what tasks start.
+    for name, wanted in (("PYTHONPATH", setup["pythonpath"]),
+                         ("OMP_NUM_THREADS", setup["omp_num_threads"])):
+        if wanted:
+            os.environ[name] = wanted
+        else:
+            os.environ.pop(name, None)
+    sys.argv = [""]
+
+
+def _run(execute: Any) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    faulthandler.enable()  # the traceback of a crash is in the error then
+    execute.prepare()
+    _kiln.run_worker(execute, _session.become_worker)
+    return 0
