@@ -91,9 +91,7 @@ class _Chunk(_calls.Call):
         iterator = iter(items)
         began = time.perf_counter()
         try:
-            results = _chunks.apply(self.func, iterator)
-            if len(results) < len(items):
-                raise RuntimeError("the function raised StopIteration")
+            results = _chunks.apply(self.func, iterator, len(items))
         except Exception as error:
             place = len(items) - operator.length_hint(iterator) - 1
             _add_note(error, f"kiln.map: item {first + place} is {reprlib.repr(items[place])}")

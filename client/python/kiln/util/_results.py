@@ -1,0 +1,291 @@
+"""Results of a Pool: what its asynchronous methods return."""
+
+from __future__ import annotations
+
+import threading
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from multiprocessing import TimeoutError
+from typing import TYPE_CHECKING, Any
+
+import kiln
+from kiln.util import _chunks
+from kiln.util._calls import plain_error
+
+if TYPE_CHECKING:
+    from kiln.util.multiprocessing import Pool
+
+
+class AsyncResult:
+    """The result of `Pool.apply_async`; that of ``multiprocessing.pool.AsyncResult``.
+
+    Thread: any.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        self._pool: Pool | None = pool
+        self._callback = callback
+        self._error_callback = error_callback
+        self._lock = threading.Lock()
+        self._refs: list[Any] = []
+        self._futures: list[Future[Any]] = []  # of the refs, once their callbacks are due
+        self._outcome: tuple[bool, Any] | None = None
+        # With callbacks the result is ready when they have been called, so get() waits for that.
+        self._called = threading.Event() if callback or error_callback else None
+
+    def ready(self) -> bool:
+        """Whether the call has completed."""
+        if self._called is not None:
+            return self._called.is_set()
+        return self._outcome is not None or self._arrived(0)
+
+    def successful(self) -> bool:
+        """Whether the call completed without raising. Raises: ValueError (it is not ready)."""
+        if not self.ready():
+            raise ValueError(f"{self!r} not ready")
+        return self._fetch()[0]
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Waits until the result is there or `timeout` seconds are over."""
+        if self._called is not None:
+            self._called.wait(timeout)
+        elif self._outcome is None:
+            self._arrived(timeout)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """The result, or raises what the call raised.
+
+        Raises:
+            multiprocessing.TimeoutError: It is not there after `timeout` seconds.
+        """
+        if timeout is not None or self._called is not None:
+            self.wait(timeout)
+            if not self.ready():
+                raise TimeoutError
+        succeeded, value = self._fetch()
+        if succeeded:
+            return value
+        raise value
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    # --- for Pool ---------------------------------------------------------------------------------
+
+    def start(self, submits: Iterator[Any]) -> None:
+        """Takes the refs of the calls; what fails while they are submitted is the result."""
+        try:
+            for ref in submits:
+                self._refs.append(ref)
+        except Exception as error:
+            self.cancel()
+            self._outcome = False, error
+        assert self._pool is not None
+        if self._called is not None:
+            self._pool.watcher().add([] if self._outcome else list(self._refs), self._call_back)
+
+    def cancel(self, *, force: bool = False) -> None:
+        """Asks calls that have not ended to end."""
+        _cancel(list(self._refs), force)
+
+    def settle(self, timeout: float | None) -> bool:
+        """Waits for the calls, not for callbacks. Returns: whether all have ended."""
+        return self._outcome is not None or self._arrived(timeout)
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _arrived(self, timeout: float | None) -> bool:
+        return _all_arrived(list(self._refs), timeout)
+
+    def _fetch(self) -> tuple[bool, Any]:
+        """Waits for the outcome and keeps it."""
+        with self._lock:
+            if self._outcome is None:
+                self._outcome = self._collect()
+                self._refs.clear()
+                self._futures.clear()
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.forget(self)
+        return self._outcome
+
+    def _part(self, place: int) -> Any:
+        """The value of a ref; raises its error."""
+        return self._futures[place].result() if self._futures else kiln.get(self._refs[place])
+
+    def _collect(self) -> tuple[bool, Any]:
+        try:
+            return True, self._part(0)
+        except Exception as error:
+            return False, plain_error(error)
+
+    def _call_back(self, futures: list[Future[Any]]) -> None:
+        self._futures = futures
+        succeeded, value = self._fetch()
+        assert self._called is not None
+        try:
+            call = self._callback if succeeded else self._error_callback
+            if call is not None:
+                call(value)
+        finally:
+            self._callback = self._error_callback = None
+            self._called.set()
+
+
+class MapResult(AsyncResult):
+    """The result of `Pool.map_async` and `Pool.starmap_async`: a list."""
+
+    def _collect(self) -> tuple[bool, Any]:
+        values: list[Any] = []
+        failure: BaseException | None = None
+        for place in range(len(self._refs)):
+            try:
+                part = self._part(place)
+            except Exception as error:
+                # As in multiprocessing all chunks run to their end before the error is raised.
+                failure = failure or plain_error(error)
+            else:
+                if failure is None:
+                    values += _chunks.unpack(part)
+        return (True, values) if failure is None else (False, failure)
+
+
+class Failed:
+    """In place of a ref: a chunk that could not be submitted."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class IMapIterator:
+    """The results of `Pool.imap`, in order; calls are submitted as results are taken.
+
+    An error of a call is raised where its result would be, and iteration can go on. An error of the
+    input is raised after the results of what came before it, and ends the iteration.
+
+    Thread: any.
+    """
+
+    def __init__(self, pool: Pool, submits: Iterator[Any], window: int) -> None:
+        self._pool = pool
+        self._submits = submits  # yields refs, or Failed
+        self._window = window
+        self._lock = threading.RLock()
+        self._refs: list[Any] = []
+        self._values: deque[Any] = deque()  # of the chunk that was got last
+        self._failure: Exception | None = None  # of the input
+        self._open = True  # the input may have more
+        self._fill(window)
+
+    def __iter__(self) -> IMapIterator:
+        return self
+
+    def next(self, timeout: float | None = None) -> Any:
+        """The next result.
+
+        Raises:
+            multiprocessing.TimeoutError: It is not there after `timeout` seconds.
+        """
+        with self._lock:
+            while not self._values:
+                self._fill(self._window)
+                if not self._refs:
+                    self._pool.forget(self)
+                    failure, self._failure = self._failure, None
+                    raise StopIteration if failure is None else failure
+                self._values.extend(_chunks.unpack(self._take(self._choose(timeout))))
+                self._fill(self._window)
+            return self._values.popleft()
+
+    __next__ = next
+
+    # --- for Pool ---------------------------------------------------------------------------------
+
+    def submit_all(self) -> None:
+        """Submits what is left, however much."""
+        with self._lock:
+            self._fill(None)
+
+    def settle(self, timeout: float | None) -> bool:
+        """As AsyncResult.settle, for what was submitted."""
+        return _all_arrived([ref for ref in self._refs if type(ref) is not Failed], timeout)
+
+    def cancel(self, *, force: bool = False) -> None:
+        """Asks calls that have not ended to end, and submits no more."""
+        self._open = False
+        _cancel([ref for ref in self._refs if type(ref) is not Failed], force)
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _fill(self, window: int | None) -> None:
+        while self._open and (window is None or len(self._refs) < window):
+            try:
+                self._refs.append(next(self._submits))
+            except StopIteration:
+                self._open = False
+            except Exception as error:
+                self._open = False
+                self._failure = error
+
+    def _choose(self, timeout: float | None) -> int:
+        """Waits for the next result. Returns: its place in the queue."""
+        first = self._refs[0]
+        if timeout is not None and type(first) is not Failed:
+            if not kiln.wait([first], timeout=timeout)[0]:
+                raise TimeoutError
+        return 0
+
+    def _take(self, place: int) -> Any:
+        """Gets the result there and removes it from the queue, also if it is an error."""
+        ref = self._refs[place]
+        try:
+            if type(ref) is Failed:
+                raise ref.error
+            part = kiln.get(ref)
+        except Exception as error:  # an interrupt leaves it in the queue
+            del self._refs[place]
+            raise plain_error(error) from None
+        del self._refs[place]
+        return part
+
+
+class IMapUnorderedIterator(IMapIterator):
+    """The results of `Pool.imap_unordered`, as they come."""
+
+    def _choose(self, timeout: float | None) -> int:
+        for place, ref in enumerate(self._refs):
+            if type(ref) is Failed:
+                return place
+        ready, _ = kiln.wait(self._refs, num_returns=1, timeout=timeout)
+        if not ready:
+            raise TimeoutError
+        return self._refs.index(ready[0])
+
+
+def _all_arrived(refs: list[Any], timeout: float | None) -> bool:
+    """Waits for refs. Returns: whether all are there; also if the session is over: get says so."""
+    if not refs:
+        return True
+    try:
+        return len(kiln.wait(refs, num_returns=len(refs), timeout=timeout)[0]) == len(refs)
+    except Exception:
+        return True
+
+
+def _cancel(refs: list[Any], force: bool) -> None:
+    for ref in refs:
+        try:
+            kiln.cancel(ref, force=force)
+        except Exception:  # the call has ended, or the session has
+            pass
+
+
+def window_of(processes: int) -> int:
+    """Chunks that an IMapIterator has submitted ahead: enough that no worker waits for more."""
+    return max(8, 4 * processes)
