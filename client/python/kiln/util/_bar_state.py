@@ -95,9 +95,9 @@ class BarState:
         parts += f", {minutes}:{seconds:02d}"
         return f"{parts}, {self.postfix}" if self.postfix else parts
 
-    def place(self) -> tuple[float, float]:
+    def place(self) -> float:
         """Bars are shown in this order, older ones first where it is equal."""
-        return (math.inf if self.position is None else self.position, 0.0)
+        return math.inf if self.position is None else self.position
 
     def started(self) -> float:
         """When it began, by time.time()."""

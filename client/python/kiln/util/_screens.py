@@ -173,7 +173,7 @@ class TqdmScreen(Screen):
         line = self._line(
             total=bar.total, desc=bar.desc or None, unit=bar.unit, position=row, initial=bar.n, **looks
         )
-        line.start_t = bar.started()
+        line.start_t = min(line.start_t, bar.started())
         line.initial = 0  # what was done before it was shown counts for its rate
         if bar.postfix:
             line.set_postfix_str(bar.postfix, refresh=False)
