@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pickle
+import typing
 from typing import Any, Callable
+
+from kiln import _kiln
 
 _PROTOCOL = 5  # the one with out-of-band buffers; all of Python 3.8 and later have it
 # Buffers from here on are kept out of the pickle, where readers can use them in place.
@@ -21,17 +25,60 @@ def _cloud_pickler() -> Any:
 
         class Pickler(cloudpickle.CloudPickler):
             def reducer_override(self, obj: Any) -> Any:
-                if type(obj) is memoryview and obj.c_contiguous:
-                    return _restore_view, (pickle.PickleBuffer(obj), obj.format, obj.shape)
+                kind = type(obj)
+                if kind is memoryview:
+                    return _reduce_view(obj)
+                if kind is type and typing.NamedTuple in obj.__dict__.get("__orig_bases__", ()):
+                    return self._reduce_named_tuple(obj)
+                if kind is _FIELD_KIND:
+                    return getattr, (dataclasses, obj.name)
                 return super().reducer_override(obj)
+
+            # cloudpickle before 3.0 would make the class from __orig_bases__, and cannot.
+            def _reduce_named_tuple(self, obj: Any) -> Any:
+                bases = obj.__orig_bases__
+                del obj.__orig_bases__
+                try:
+                    return super().reducer_override(obj)
+                finally:
+                    obj.__orig_bases__ = bases
 
         _pickler_class = Pickler
     return _pickler_class
 
 
+# The marks of what is a field in a dataclass are compared by identity: cloudpickle before 3.0 makes
+# others of them, and dataclasses.fields() finds none then.
+_FIELD_KIND = type(getattr(dataclasses, "_FIELD", None))
+
+
+def _reduce_view(view: memoryview) -> tuple[Any, ...]:
+    if not view.c_contiguous:
+        view = memoryview(view.tobytes()).cast(view.format, view.shape) if _can_cast(view) else (
+            memoryview(view.tobytes()))
+    return _restore_view, (pickle.PickleBuffer(view), view.format, view.shape)
+
+
+def _can_cast(view: memoryview) -> bool:
+    return len(view.format.lstrip("@")) == 1 and 0 not in view.shape
+
+
 def _restore_view(buffer: Any, format: str, shape: tuple[int, ...]) -> memoryview:
     view = memoryview(buffer)
-    return view if format == "B" and len(shape) == 1 else view.cast("B").cast(format, shape)  # type: ignore[call-overload]
+    if format == "B" and len(shape) == 1 or not (len(format.lstrip("@")) == 1):
+        return view
+    if 0 in shape:  # such a view cannot be cast to more than its format
+        return memoryview(b"").cast(format)  # type: ignore[call-overload]
+    return view.cast("B").cast(format, shape)  # type: ignore[call-overload]
+
+
+# What a pickled ref calls: functions of the binding itself cannot be pickled.
+def _restore_ref(id: int) -> Any:
+    return _binding_restore_ref(id)
+
+
+_binding_restore_ref = _kiln._restore_ref
+_kiln._restore_ref = _restore_ref
 
 
 def _restore_bytearray(buffer: Any) -> bytearray:
