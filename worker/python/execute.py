@@ -12,8 +12,8 @@ import sys
 import traceback
 from typing import Any
 
-from kiln import _kiln, _session, _values
-from kiln.exceptions import RayError, RayTaskError, _TaskFailure
+from kiln import _definitions, _kiln, _session, _values
+from kiln.exceptions import RayError, RayTaskError, parts_of, rebuild_exception
 
 # Stack of the main thread, on which tasks and those nested in them run: as much as fits below what
 # the kernel leaves between stack and libraries, 128 MiB.
@@ -52,10 +52,13 @@ def load(library: str, function: str) -> tuple[Any, int]:
     if library:
         return _load_by_name(function), 0
     session = _session.current()
-    found, retry_exceptions, max_calls = session.get(session.ref_of(function), None)
-    if retry_exceptions is not None:
-        found = _RetryOnly(found, retry_exceptions)
-    return found, max_calls
+    ref = session.ref_of(function)
+    definition = _definitions.Definition(*session.get(ref, None))
+    _definitions.learn(session, ref, definition)
+    found: Any = definition.function
+    if definition.retry_exceptions is not None:
+        found = _RetryOnly(found, definition.retry_exceptions)
+    return found, definition.max_calls
 
 
 class NotFound(RayError):
@@ -81,10 +84,6 @@ def _load_by_name(name: str) -> Any:
     return getattr(found, "__wrapped__", found)
 
 
-class _DoNotRetry(Exception):
-    """Carries an exception for which no other attempt is to be made."""
-
-
 class _RetryOnly:
     """A function of which only some exceptions are worth another attempt."""
 
@@ -95,7 +94,7 @@ class _RetryOnly:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self._function(*args, **kwargs)
-        except Exception as error:
+        except BaseException as error:
             if isinstance(error, self._kinds):
                 raise
             error.__dict__["_kiln_final"] = True
@@ -136,23 +135,33 @@ def describe(
         kind, class name, message, pickled exception, traceback, whether another attempt could end
         differently, whether the process is to end.
     """
-    name = type(error).__qualname__
-    module = type(error).__module__
-    if module not in ("builtins", "__main__"):
-        name = f"{module}.{name}"
     final = bool(getattr(error, "__dict__", {}).pop("_kiln_final", False))
     if cancelled and isinstance(error, (KeyboardInterrupt, RayError)):
         return "CANCELLED", "", "the task was cancelled while it ran", None, "", False, False
     if isinstance(error, NotFound):
-        return "FUNCTION_NOT_FOUND", "", str(error), None, "", False, False
+        return "FUNCTION_NOT_FOUND", "", _text(str(error)), None, "", False, False
+    name, message = _text(_name(error)), _text(_message(error))
     if isinstance(error, SystemExit):
-        message = f"the task called sys.exit({'' if error.code is None else repr(error.code)})"
-        return "TASK_FAILED", name, message, None, _trace(error), True, False
-    message = _message(error)
-    return "TASK_FAILED", name, message, _pickle(error), _trace(error), not final, False
+        message = f"the task called sys.exit({'' if error.code is None else _text(repr(error.code))})"
+        return "TASK_FAILED", name, message, None, _text(_trace(error)), not final, False
+    return "TASK_FAILED", name, message, _pickle(error), _text(_trace(error)), not final, False
+
+
+def _text(text: str) -> str:
+    """The text without what a text on the wire cannot have: lone surrogates, and NUL for C's sake."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def _name(error: BaseException) -> str:
+    if isinstance(error, RayTaskError) and error.type_name:
+        return error.type_name  # of a task that this one waited for: what it raised counts
+    name, module = type(error).__qualname__, type(error).__module__
+    return name if module in ("builtins", "__main__") else f"{module}.{name}"
 
 
 def _message(error: BaseException) -> str:
+    if isinstance(error, RayTaskError):
+        return error.message
     try:
         return str(error)
     except Exception as broken:
@@ -161,11 +170,9 @@ def _message(error: BaseException) -> str:
 
 def _pickle(error: BaseException) -> bytes | None:
     """The exception without its traceback, which cannot travel; None if it cannot either."""
-    if isinstance(error, (RayTaskError, _TaskFailure)):
-        candidates = [error]
-    else:
-        candidates = [error]
-    for candidate in candidates:
+    if isinstance(error, RayTaskError):
+        return error._pickled or None  # what the other task raised, as it came
+    for candidate in (error, _Parts(error), _Parts(error, only_plain=True)):
         try:
             pickled, buffers = _values.dump_by_value(candidate)
             if not buffers and len(pickled) <= _EXCEPTION_BYTES:
@@ -176,18 +183,55 @@ def _pickle(error: BaseException) -> bytes | None:
     return None
 
 
+class _Parts:
+    """Pickles as an exception that is made again without its constructor, which may want anything."""
+
+    def __init__(self, error: BaseException, only_plain: bool = False) -> None:
+        self._error = error
+        self._only_plain = only_plain
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        args, fields = parts_of(self._error)
+        if self._only_plain:  # what cannot be pickled stays behind
+            args = tuple(arg if _can_be_pickled(arg) else repr(arg) for arg in args)
+            fields = {name: field for name, field in fields.items() if _can_be_pickled(field)}
+        return rebuild_exception, (type(self._error), args, fields)
+
+
+def _can_be_pickled(value: Any) -> bool:
+    try:
+        pickled, _ = _values.dump_by_value(value)
+        pickle.loads(pickled)
+    except Exception:
+        return False
+    return True
+
+
 def _trace(error: BaseException) -> str:
     """The traceback without the frames that are not the user's."""
     try:
         shown = traceback.TracebackException.from_exception(error, capture_locals=False)
-        shown.stack = traceback.StackSummary.from_list(
-            [frame for frame in shown.stack if os.path.dirname(frame.filename) != _OWN_FOLDER])
+        _forget_own_frames(shown)
         return "".join(shown.format())
     except Exception:
         return "".join(traceback.format_exception_only(type(error), error))
 
 
+def _forget_own_frames(shown: traceback.TracebackException) -> None:
+    seen: list[traceback.TracebackException] = []
+    waiting: list[traceback.TracebackException | None] = [shown]
+    while waiting:
+        one = waiting.pop()
+        if one is None or one in seen:
+            continue
+        seen.append(one)
+        one.stack = traceback.StackSummary.from_list(
+            [frame for frame in one.stack if os.path.dirname(frame.filename) not in _OWN_FOLDERS])
+        waiting += [one.__cause__, one.__context__]
+
+
 _OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_OWN_FOLDERS = frozenset({_OWN_FOLDER, os.path.dirname(_OWN_FOLDER)})
 
 
 def flush() -> None:

@@ -67,6 +67,12 @@ class TaskOptions:
         """The task is a generator whose items come one by one."""
         return self.num_returns == "streaming"
 
+    def wire_key(self) -> tuple[Any, ...]:
+        """What tells kinds of tasks apart that differ in their options alone."""
+        return (self.num_cpus, self.num_returns, self.max_retries, bool(self.retry_exceptions),
+                tuple(sorted(self.resources.items())), self.memory, self.timeout, self.priority,
+                self.stream_window)
+
     def with_changes(self, changes: dict[str, Any]) -> TaskOptions:
         """These options with others; names and values are checked."""
         changes = dict(changes)

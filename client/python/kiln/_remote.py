@@ -7,17 +7,9 @@ import inspect
 import os
 from typing import Any, Callable, NamedTuple, overload
 
-from kiln import _kiln, _session, _values
+from kiln import _definitions, _kiln, _session
 from kiln._generator import ObjectRefGenerator
 from kiln._options import DEFAULTS, TaskOptions
-
-
-class Definition(NamedTuple):
-    """A function as it travels to workers, with what its worker must know of it."""
-
-    function: Callable[..., Any]
-    retry_exceptions: tuple[type, ...] | None  # None: what the wire says holds for all
-    max_calls: int
 
 
 class _Prepared(NamedTuple):
@@ -25,7 +17,6 @@ class _Prepared(NamedTuple):
 
     session: _kiln.Session
     kind: _kiln.TaskKind
-    definition: Any  # the ref that keeps the pickled function, or None
 
 
 class RemoteFunction:
@@ -35,9 +26,10 @@ class RemoteFunction:
     other options. The function itself is `f.__wrapped__`.
     """
 
-    def __init__(self, function: Callable[..., Any], options: TaskOptions) -> None:
+    def __init__(self, function: Callable[..., Any], options: TaskOptions, key: str = "") -> None:
         self._function = function
         self._options = options
+        self._key = key or _definitions.new_key()
         self._prepared: _Prepared | None = None
         self._arity = _plain_arity(function)
         name = getattr(function, "__qualname__", None) or type(function).__name__
@@ -79,8 +71,7 @@ class RemoteFunction:
 
     def options(self, **changes: Any) -> RemoteFunction:
         """The same function with other options; see kiln.remote."""
-        other = RemoteFunction(self._function, self._options.with_changes(changes))
-        return other
+        return RemoteFunction(self._function, self._options.with_changes(changes), self._key)
 
     def _check_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
@@ -96,15 +87,15 @@ class RemoteFunction:
     def _prepare(self) -> _Prepared:
         session = _session.current()
         retry, options = self._options.retry_exceptions, self._options
-        definition = Definition(self._function, retry if isinstance(retry, tuple) else None,
-                                options.max_calls)
-        ref = _put_definition(session, definition, self._name)
+        definition = _definitions.Definition(
+            self._function, retry if isinstance(retry, tuple) else None, options.max_calls, self._key)
+        ref = _definitions.put(session, definition, self._name)
         kind = _define(session, options, library="", function=ref.hex(), name=self._name)
-        self._prepared = _Prepared(session, kind, ref)
+        self._prepared = _Prepared(session, kind)
         return self._prepared
 
     def __reduce__(self) -> Any:
-        return _restore, (self._function, self._options)
+        return RemoteFunction, (self._function, self._options, self._key)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(_no_method, self._name)
@@ -115,22 +106,21 @@ def _no_method(name: str, *args: Any, **kwargs: Any) -> Any:
                     f"out of the class")
 
 
-def _restore(function: Callable[..., Any], options: TaskOptions) -> RemoteFunction:
-    return RemoteFunction(function, options)
-
-
-def _put_definition(session: _kiln.Session, definition: Definition, name: str) -> Any:
-    try:
-        return session.put_pickled(tuple(definition), _values.dump_by_value)
-    except Exception as error:
-        if type(error).__module__ == "kiln.exceptions":
-            raise
-        raise TypeError(f"the remote function {name} cannot be pickled: {error}; what it closes over "
-                        f"and the globals it uses must be picklable") from error
-
-
 def _define(session: _kiln.Session, options: TaskOptions, *, library: str, function: str, name: str,
             any_language: bool = False, detached: bool = False) -> _kiln.TaskKind:
+    """The kind of task for a function under these options; the head has each once."""
+    kinds = _definitions.of(session).kinds
+    key = (library, function, name, any_language, detached, *options.wire_key())
+    kind = kinds.get(key)
+    if kind is None:
+        kind = kinds[key] = _define_new(
+            session, options, library=library, function=function, name=name,
+            any_language=any_language, detached=detached)
+    return kind
+
+
+def _define_new(session: _kiln.Session, options: TaskOptions, *, library: str, function: str,
+                name: str, any_language: bool, detached: bool) -> _kiln.TaskKind:
     return session.define(
         library=library, function=function, name=name, num_cpus=float(options.num_cpus),
         memory=int(options.memory),
@@ -216,7 +206,7 @@ class CppFunction:
             session = _session.current()
             kind = _define(session, self._options, library=self._library, function=self._function,
                            name=self._options.name or self._function, any_language=True)
-            prepared = self._prepared = _Prepared(session, kind, None)
+            prepared = self._prepared = _Prepared(session, kind)
         result = prepared.session.submit(prepared.kind, args, {})
         return None if self._options.num_returns == 0 else result
 

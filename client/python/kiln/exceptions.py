@@ -125,6 +125,13 @@ class RayTaskError(RayError):
     """
 
     cause: BaseException | None
+    message: str
+    task: str
+    pid: int
+    chain: tuple[str, ...]
+    traceback_str: str
+    type_name: str
+    _pickled: bytes
 
     def __init__(
         self,
@@ -144,13 +151,9 @@ class RayTaskError(RayError):
         self, message: str, task: str, pid: int, chain: tuple[str, ...], traceback_str: str,
         type_name: str, pickled: bytes,
     ) -> None:
-        self.message = message
-        self.task = task
-        self.pid = pid
-        self.chain = tuple(chain)
-        self.traceback_str = traceback_str
-        self.type_name = type_name
-        self._pickled = pickled
+        # The class of the cause may have an attribute of such a name that cannot be set.
+        self.__dict__.update(message=message, task=task, pid=pid, chain=tuple(chain),
+                             traceback_str=traceback_str, type_name=type_name, _pickled=pickled)
 
     def __str__(self) -> str:
         text = ""
@@ -200,16 +203,12 @@ def _dual_class(cause_class: type) -> type:
 
     class Dual(RayTaskError, cause_class):  # type: ignore[misc, valid-type]
         def __new__(cls, error: RayTaskError) -> Any:
-            # The constructor of the user's class may want anything: it is not called.
-            made = cause_class.__new__(cls, *_arguments(error))
-            made.__dict__.update(getattr(error.cause, "__dict__", {}))
-            made.args = _arguments(error)
-            return made
+            return _imitate(cls, error.cause)
 
         def __init__(self, error: RayTaskError) -> None:
             self._set_fields(error.message, error.task, error.pid, error.chain, error.traceback_str,
                              error.type_name, error._pickled)
-            self.cause = error.cause
+            self.__dict__["cause"] = error.cause
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("__") or name == "cause":
@@ -224,8 +223,36 @@ def _dual_class(cause_class: type) -> type:
     return Dual
 
 
-def _arguments(error: RayTaskError) -> tuple[Any, ...]:
-    return tuple(getattr(error.cause, "args", ()))
+def _imitate(cls: type, cause: BaseException | None) -> Any:
+    """An instance of `cls`, which derives from the class of `cause`, with all that `cause` holds."""
+    assert cause is not None
+    return rebuild_exception(cls, *parts_of(cause))
+
+
+def parts_of(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What rebuild_exception needs: arguments for Python's own constructor, attributes."""
+    reduced = getattr(_builtin_base(type(error)), "__reduce__")(error)
+    fields = reduced[2] if len(reduced) > 2 and isinstance(reduced[2], dict) else error.__dict__
+    return reduced[1], fields
+
+
+def rebuild_exception(cls: type, args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
+    """An exception made without the constructor of the user's class, which may want anything.
+
+    Python's own sets what is not in __dict__, such as OSError.filename and UnicodeError.start.
+    """
+    builtin = _builtin_base(cls)
+    try:
+        made = getattr(builtin, "__new__")(cls, *args)
+    except TypeError:  # it holds nothing of its own, and another base of `cls` is in charge
+        made = Exception.__new__(cls, *args)
+    getattr(builtin, "__init__")(made, *args)
+    BaseException.__setstate__(made, fields)
+    return made
+
+
+def _builtin_base(cls: type) -> type:
+    return next(base for base in cls.__mro__ if base.__module__ == "builtins")
 
 
 def _rebuild_task_error(*fields: Any) -> RayTaskError:
