@@ -103,8 +103,8 @@ inline constexpr size_t kBatchBytes = 256 * 1024;
 inline constexpr size_t kBatchFrames = 1'024;
 // Bytes queued for one peer that does not read. Beyond it the peer's session is ended.
 inline constexpr size_t kMaxOutboxBytes = size_t{1} << 30;
-// Lines of tasks' output that a peer keeps for a program that does not take them. Beyond it they are
-// counted and dropped; the workers' logs have them.
+// Lines of tasks' output that a peer keeps for a program that does not take them. Beyond it they
+// are counted and dropped; the workers' logs have them.
 inline constexpr size_t kMostLinesKept = 10'000;
 // How often a call that waits asks whether it was interrupted: what Ctrl-C may take at most.
 inline constexpr Duration kInterruptPoll = milliseconds(50);

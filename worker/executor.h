@@ -54,7 +54,8 @@ class Executor : public peer::TaskHost {
 
   // Runs the queue's first task and reports it; no moment lies between queue and stack, in which a
   // cancellation would find it in neither. Requires: `lock` holds mutex_.
-  // Returns: false if this process is to end: the task's library is out of date and it was returned,
+  // Returns: false if this process is to end: the task's library is out of date and it was
+  // returned,
   //          or its outcome says so.
   bool Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> lock);
   // What a call left: the report, and the results it speaks of, whose refs must not be released

@@ -1,5 +1,6 @@
 #include "client/cli/argument_text.h"
 
+#include <cctype>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -8,6 +9,20 @@
 
 namespace kiln::cli {
 namespace {
+
+namespace fs = std::filesystem;
+
+// "package.module": what Python can import, and no path.
+bool IsModuleName(const std::string& text) {
+  bool begins = true;  // an identifier begins here
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool letter = std::isalpha(byte) != 0 || c == '_' || byte >= 0x80;
+    if (c == '.' ? begins : !(letter || (!begins && std::isdigit(byte) != 0))) return false;
+    begins = c == '.';
+  }
+  return !begins && !text.ends_with(".so") && !text.ends_with(".py");
+}
 
 Status Invalid(std::string message) {
   return {Code::kInvalidArgument, std::move(message)};
@@ -65,15 +80,25 @@ Result<std::map<std::string, double>> ParseResources(const std::string& text) {
 Result<FunctionRef> ParseFunctionRef(const std::string& text) {
   size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
-    return Invalid("'" + text + "' does not name a function; write LIBRARY.so:FUNCTION");
+    return Invalid("'" + text +
+                   "' does not name a function; write LIBRARY.so:FUNCTION or MODULE:FUNCTION");
   }
+  const std::string file = text.substr(0, colon);
+  const std::string function = text.substr(colon + 1);
   std::error_code error;
-  auto library = std::filesystem::absolute(text.substr(0, colon), error).lexically_normal();
-  if (!std::filesystem::exists(library, error)) {
-    return Status(Code::kNotFound, "there is no task library " + library.string() +
+  const fs::path path = fs::absolute(file, error).lexically_normal();
+  if (IsModuleName(file) && !fs::exists(path, error)) {
+    return FunctionRef{"python:" + fs::current_path(error).string(), text};
+  }
+  if (!fs::exists(path, error)) {
+    return Status(Code::kNotFound, "there is no task library " + path.string() +
                                        "; build it, or give its path as LIBRARY.so:FUNCTION");
   }
-  return FunctionRef{library.string(), text.substr(colon + 1)};
+  if (path.extension() == ".py") {
+    return FunctionRef{"python:" + path.parent_path().string(),
+                       path.stem().string() + ":" + function};
+  }
+  return FunctionRef{path.string(), function};
 }
 
 }  // namespace kiln::cli

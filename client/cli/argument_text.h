@@ -21,7 +21,8 @@ Status CheckJson(const std::string& text, const std::string& what);
 // '{"disk": 2}' -> {{"disk", 2}}; empty text is no resources.
 Result<std::map<std::string, double>> ParseResources(const std::string& text);
 
-// "lib.so:Add" -> absolute path and name. Errors also: NotFound (no such file).
+// "lib.so:Add" -> absolute path and name; "package.module:name" and "path/script.py:name",
+// functions of Python, -> "python:FOLDER" and "module:name". Errors also: NotFound (no such file).
 struct FunctionRef {
   std::string library;
   std::string function;

@@ -250,15 +250,17 @@ void TakeFunction(CLI::App& app, RunOptions& options) {
     if (option) throw CLI::ExtrasError({word});
   }
   if (words.empty()) {
-    throw CLI::ValidationError("there is no function to run; write LIBRARY.so:FUNCTION",
-                               CLI::ExitCodes::RequiredError);
+    throw CLI::ValidationError(
+        "there is no function to run; write LIBRARY.so:FUNCTION or MODULE:FUNCTION",
+        CLI::ExitCodes::RequiredError);
   }
   options.function = words.front();
   options.args.assign(words.begin() + 1, words.end());
 }
 
 void AddRun(CLI::App& parent, Invocation* invocation) {
-  Command<RunOptions> command(parent, "run", "Run a function of a task library", invocation);
+  Command<RunOptions> command(parent, "run", "Run a function of a task library or a Python module",
+                              invocation);
   RunOptions& o = *command.options;
   CLI::App& app = *command.app;
   app.add_flag("-d,--detach", o.detach, "Print the ref of the result and return at once");
@@ -289,6 +291,7 @@ void AddRun(CLI::App& parent, Invocation* invocation) {
   command.Connects().Examples(
       "  kiln run ./libtasks.so:Add 1 2\n"
       "  kiln run ./libtasks.so:WordCount '\"to be or not to be\"'\n"
+      "  kiln run statistics:mean '[1, 2, 6]'\n"
       "  kiln run --detach ./libtasks.so:Train '{\"epochs\": 3}' '{\"$ref\": "
       "\"0000000000000007\"}'\n"
       "Each argument is a JSON text; {\"$ref\": \"...\"} passes an object.");

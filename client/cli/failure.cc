@@ -15,6 +15,7 @@ int FailTask(Console& console, const v1::TaskFailure& failure) {
   for (const std::string& task : failure.chain()) {
     text += "  and so failed task " + task + ", which had its result as an argument\n";
   }
+  text += failure.traceback();
   nlohmann::ordered_json document;
   document["error"] = {{"code", failure.kind()},
                        {"message", failure.message()},

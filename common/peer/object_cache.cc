@@ -26,9 +26,9 @@ CachedObject* ObjectCache::Find(ObjectId id) {
 }
 
 bool ObjectCache::Tell(CachedObject& object) {
-  const bool watched = std::exchange(object.watched, false);
-  if (object.waiting.empty()) return watched;
   const bool value = object.has_value();
+  const bool watched = value && std::exchange(object.watched, false);
+  if (object.waiting.empty()) return watched;
   auto told = [&](const CachedObject::Waiting& waiting) {
     if (waiting.for_value && !value) return false;
     if (waiting.waiter->missing > 0 && --waiting.waiter->missing == 0)

@@ -40,7 +40,7 @@ struct CachedObject {
   bool sealed = false;
   bool asked_ready = false;  // a Want without values is on its way, or answered
   bool asked_value = false;
-  bool watched = false;  // OnReady and OnValue tell
+  bool watched = false;              // whoever brings its value is told
   value::SharedBytes bytes;          // an inline value
   std::optional<CachedSlice> slice;  // or one in the store
   boost::container::small_vector<Waiting, 1> waiting;
@@ -61,7 +61,7 @@ class ObjectCache {
   size_t size() const { return objects_.size(); }
 
   // The object is sealed; its waiters are told. Unknown ids are ignored: released meanwhile.
-  // Returns: true if it was watched, and is no longer.
+  // Returns: true if it was watched, and has its value now.
   bool OnReady(ObjectId id);
   bool OnValue(ObjectId id, value::SharedBytes bytes);
   bool OnValue(ObjectId id, CachedSlice slice);

@@ -109,12 +109,12 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
                                    const Interrupted* interrupted = nullptr);
   Status Cancel(ObjectId id, bool force);
 
-  // Has NextEvents tell once when the object is sealed. Requires: this process has a handle on it,
-  // and keeps it until then.
+  // Has NextEvents tell once when the object's value is here. Requires: this process has a handle
+  // on it, and keeps it until then.
   void Watch(ObjectId id);
   // What happened beside the calls of this process.
   struct Events {
-    std::vector<ObjectId> sealed;     // watched ones
+    std::vector<ObjectId> sealed;     // watched ones, with their values
     std::vector<v1::LogLines> lines;  // what tasks printed, if `keep_lines`
     uint64_t lines_dropped = 0;       // beyond kMostLinesKept
     bool ended = false;               // the session has ended; nothing follows

@@ -15,12 +15,12 @@ void Peer::Watch(ObjectId id) {
     CachedObject* object = objects_.Find(id);
     if (!object || ended_) return;
     ++watching_;
-    if (object->sealed) return NoteSealed(id);
+    if (object->has_value()) return NoteSealed(id);
     if (host_) event_.notify_all();  // somebody must read from now on
     object->watched = true;
-    if (object->asked_ready || object->asked_value) return;
-    object->asked_ready = true;
+    if (std::exchange(object->asked_value, true)) return;
     frame.mutable_want()->add_ids(id);
+    frame.mutable_want()->set_values(true);
   }
   transport_->Send(frame, Urgency::kNow);
 }
@@ -59,8 +59,8 @@ void Peer::OnLogLines(v1::LogLines& lines) {
   }
 }
 
-// A worker's transport does not listen by itself while its task thread is busy, so who watches there
-// reads; a driver's does.
+// A worker's transport does not listen by itself while its task thread is busy, so who watches
+// there reads; a driver's does.
 Peer::Events Peer::NextEvents() {
   const auto any = [&] {
     return !events_.sealed.empty() || !events_.lines.empty() || events_.lines_dropped > 0 ||

@@ -34,7 +34,7 @@ struct ErrorInfo {
   std::string task;     // name of the task that failed first
   int64_t worker_pid = 0;
   std::vector<std::string> chain;  // tasks that failed because of it, nearest first
-  std::string traceback;  // where it was thrown, for people, if the language tells
+  std::string traceback;           // where it was thrown, for people, if the language tells
   std::string exception;  // the exception itself in its language's own encoding (Python: pickled)
 
   bool operator==(const ErrorInfo&) const = default;

@@ -91,8 +91,9 @@ struct Parts {
   std::span<const std::byte> body_rest;             // what follows `body` in the body; borrowed
   std::vector<std::span<const std::byte>> buffers;  // borrowed, see `owner`
   std::vector<ObjectId> contained;                  // refs inside the value
-  // Keeps `body_rest`, `buffers` and the references on `contained` alive, if anything does; null: the caller
-  // sees to it. Hold the Parts until the value is written and `contained` is told to the head.
+  // Keeps `body_rest`, `buffers` and the references on `contained` alive, if anything does; null:
+  // the caller sees to it. Hold the Parts until the value is written and `contained` is told to the
+  // head.
   std::shared_ptr<const void> owner;
   // Set when the value's only buffer already lies in its place in this room (an Array made by
   // Create): WriteTo(room->data()) then writes all but the buffer, and the room is sealed.

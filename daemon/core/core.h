@@ -85,6 +85,7 @@ struct TaskRow {  // see TaskInfo in state.proto
   int priority;
   microseconds run_time{0};
   Time submitted;
+  Time ended{};  // of a finished task
 };
 
 struct WorkerRow {

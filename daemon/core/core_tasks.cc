@@ -315,7 +315,7 @@ void Core::State::CloseTask(Task& task, TaskState end, std::string detail, micro
   ClearDeadlines(task);
   Decide(TaskEnded{task.id, task.task_class, end != TaskState::kFinished, detail});
   tasks.Remember(EndedTask{task.id, task.task_class, task.session, task.attempt, end, pid, run_time,
-                           task.submitted, std::move(detail)});
+                           task.submitted, now, std::move(detail)});
   if (task.arguments) {
     for (ObjectId id : task.arguments->ids) Unpin(id);
   }

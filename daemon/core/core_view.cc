@@ -34,6 +34,7 @@ TaskRow RowOf(const EndedTask& ended, const TaskClass& task_class) {
   row.priority = task_class.priority;
   row.run_time = ended.run_time;
   row.submitted = ended.submitted;
+  row.ended = ended.ended;
   return row;
 }
 

@@ -23,6 +23,7 @@ struct EndedTask {
   int64_t pid = 0;
   microseconds run_time{0};
   Time submitted{};
+  Time ended{};
   std::string detail;  // the error, for people
 };
 

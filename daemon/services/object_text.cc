@@ -88,6 +88,7 @@ void FillFailure(const ErrorInfo& error, v1::TaskFailure* failure) {
   failure->set_task(error.task);
   failure->set_worker_pid(error.worker_pid);
   for (const std::string& name : error.chain) failure->add_chain(name);
+  failure->set_traceback(error.traceback);
 }
 
 }  // namespace kiln::services

@@ -47,6 +47,13 @@ int64_t ToWall(Time time) {
   return WallMilliseconds() - std::chrono::duration_cast<milliseconds>(Clock::now() - time).count();
 }
 
+int64_t ToWallMicroseconds(Time time) {
+  using std::chrono::duration_cast;
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return (duration_cast<microseconds>(wall) - duration_cast<microseconds>(Clock::now() - time))
+      .count();
+}
+
 const char* Name(core::ObjectView::State state) {
   switch (state) {
     case core::ObjectView::State::kPending:
@@ -200,6 +207,7 @@ void StateService::VisitTasks(Add add) const {
     out.set_priority(row.priority);
     out.set_detail(row.detail);
     out.set_submitted_ms(ToWall(row.submitted));
+    if (row.ended != Time()) out.set_ended_us(ToWallMicroseconds(row.ended));
     out.set_run_us(static_cast<uint64_t>(std::max<int64_t>(row.run_time.count(), 0)));
     add(std::move(out));
     return true;

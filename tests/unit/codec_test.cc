@@ -194,6 +194,20 @@ TEST_CASE("text may come as bytes", "[codec]") {
   CHECK(UnpackOne<std::string_view>(bytes) == "aaa");
 }
 
+TEST_CASE("a list may come as Python's tuple", "[codec]") {
+  const std::string list = PackOne(std::vector<int>{1, 2, 300});
+  for (const std::string& header :
+       {std::string("\xc7\x06\x02", 3), std::string("\xc8\0\x06\x02", 4),
+        std::string("\xc9\0\0\0\x06\x02", 6)}) {
+    CHECK(UnpackOne<std::vector<int>>(header + list) == std::vector<int>{1, 2, 300});
+    CHECK(UnpackOne<std::tuple<int, int, int>>(header + list) == std::tuple(1, 2, 300));
+  }
+  CHECK(Refusal<int>(std::string("\xc7\x06\x02", 3) + list) == "expected int, got a list of 3");
+  CHECK_THAT(Refusal<std::vector<int>>(std::string("\xc7\x01\x02\x05", 4)),
+             Catch::Contains("expected"));
+  CHECK_THAT(Refusal<std::vector<int>>(std::string("\xc7\x06\x02", 3)), Catch::Contains("expected"));
+}
+
 TEST_CASE("a struct that contains itself is refused beyond a depth", "[codec]") {
   std::string bytes;
   for (int i = 0; i < 100'000; ++i) {

@@ -12,6 +12,9 @@ TEST_CASE("an error reads back as it was written, in every kind", "[error_value]
     ErrorInfo error{static_cast<ErrorKind>(kind), "std::runtime_error", "boom", "Fail", 4711,
                     {"Middle", "Outer"}};
     CHECK(DecodeError(EncodeError(error)) == error);
+    error.traceback = "Traceback (most recent call last):\n  ...";
+    error.exception = std::string("\x80\x05\0.", 4);
+    CHECK(DecodeError(EncodeError(error)) == error);
   }
 }
 
@@ -53,6 +56,7 @@ TEST_CASE("an error for people names kind, type, task, process and chain", "[err
         "  task: Fail\n"
         "  worker pid: 4711\n"
         "  which failed with it: Outer");
+  CHECK_THAT(FormatError({.message = "boom", .traceback = "Traceback"}), Catch::EndsWith("\nTraceback"));
   CHECK(FormatError({ErrorKind::kCancelled, "", "stopped", "", 0, {}}) == "CANCELLED: stopped");
 }
 

@@ -118,6 +118,26 @@ TEST_CASE("what JSON lacks is written as text, null or an object", "[json]") {
         "{\"$ext\":5,\"$bytes\":\"AQ==\"}");
 }
 
+// As Python writes it: extension 2 around a list.
+std::string Tuple(const std::string& list) {
+  std::string size(4, '\0');
+  size[3] = static_cast<char>(list.size());
+  return "\xc9" + size + "\x02" + list;
+}
+
+TEST_CASE("a tuple is a list in JSON, however deep, and a broken one is refused", "[json]") {
+  CHECK(*ToJson(Encoded(Kind::kMsgpack, Tuple("\x92\x01\xa1x"))) == "[1,\"x\"]");
+  CHECK(*ToJson(Encoded(Kind::kMsgpack, "\x92" + Tuple("\x91" + Tuple("\x90")) + "\x07")) ==
+        "[[[]],7]");
+  std::string deep = "\x90";
+  while (deep.size() < 200) deep = Tuple("\x91" + deep);
+  CHECK(ToJson(Encoded(Kind::kMsgpack, deep)).ok());
+  for (const std::string& list : {std::string("\x92\x01"), std::string("\x91\x01\x02"),
+                                  std::string("\xc1"), std::string()}) {
+    CHECK(ToJson(Encoded(Kind::kMsgpack, Tuple(list))).status().code() == Code::kDataLoss);
+  }
+}
+
 TEST_CASE("an error is an object", "[json]") {
   std::string error = EncodeError({ErrorKind::kTimedOut, "", "too long", "Sleep", 12, {"Outer"}});
   CHECK(*ToJson(error) ==

@@ -24,6 +24,16 @@ TEST_CASE("references the head counted by itself are given back too") {
   CHECK(cache.DropHandle(7) == 2);
 }
 
+TEST_CASE("a watched object is told once, and only with its value") {
+  ObjectCache cache;
+  cache.AddHandle(1, true);
+  CHECK_FALSE(cache.OnValue(2, value::CopyBytes("x")));  // unknown
+  cache.Find(1)->watched = true;
+  CHECK_FALSE(cache.OnReady(1));
+  CHECK(cache.OnValue(1, value::CopyBytes("x")));
+  CHECK_FALSE(cache.OnValue(1, value::CopyBytes("x")));
+}
+
 TEST_CASE("a waiter for values is not content with readiness") {
   ObjectCache cache;
   cache.AddHandle(1, true);

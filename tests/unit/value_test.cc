@@ -31,6 +31,17 @@ TEST_CASE("a value reads back as it was written, with aligned buffers", "[value]
   }
 }
 
+TEST_CASE("a body may be in two parts, the second borrowed", "[value]") {
+  std::vector<std::byte> first(100, std::byte{1}), second(7, std::byte{2});
+  Parts parts = TwoBuffers(first, second);
+  const std::string whole = parts.ToString();
+  parts.body = "bo";
+  const std::string rest = "dy";
+  parts.body_rest = std::as_bytes(std::span(rest));
+  CHECK(parts.SizeBytes() == whole.size());
+  CHECK(parts.ToString() == whole);
+}
+
 TEST_CASE("a value without body and buffers is its header", "[value]") {
   std::string bytes = Parts{}.ToString();
   CHECK(bytes.size() == sizeof(ValueHeader));

@@ -101,8 +101,8 @@ PyObject* PythonFunctions::Call(PyObject* callable, const worker::Invocation& in
     if (i < count - named) {
       PyTuple_SET_ITEM(arguments, static_cast<Py_ssize_t>(i), argument);
     } else {
-      complete = PyDict_SetItemString(
-                     keywords, invocation.keywords[i - (count - named)].c_str(), argument) == 0;
+      complete = PyDict_SetItemString(keywords, invocation.keywords[i - (count - named)].c_str(),
+                                      argument) == 0;
       Py_DECREF(argument);
     }
   }

@@ -1,5 +1,5 @@
-// Python functions as a worker's language: finds them, calls them with decoded arguments, encodes what
-// they return.
+// Python functions as a worker's language: finds them, calls them with decoded arguments, encodes
+// what they return.
 //
 // Thread: the task thread, which is the main thread of the process: signal handlers run there.
 // See:    worker/python/execute.py for the half that is written in Python.
@@ -49,12 +49,12 @@ class PythonFunctions {
 
   const std::shared_ptr<Session> session_;
   PyObject* const execute_;
-  double num_cpus_ = 0;  // that threaded libraries were told last
+  double num_cpus_ = 0;                                  // that threaded libraries were told last
   std::unordered_map<std::string, Function> functions_;  // by library and function
 };
 
-// The life of a worker process: connects and runs tasks on this thread until the head ends the session.
-// Requires: the main thread, the GIL; KILN_WORKER is set. Ends the process.
+// The life of a worker process: connects and runs tasks on this thread until the head ends the
+// session. Requires: the main thread, the GIL; KILN_WORKER is set. Ends the process.
 // `on_connected`: called with the session before the first task.
 [[noreturn]] void RunPythonWorker(PyObject* execute, PyObject* on_connected);
 

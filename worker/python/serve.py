@@ -75,7 +75,7 @@ def _become(order: dict[str, Any]) -> None:
 def _run(execute: Any) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    faulthandler.enable()  # the traceback of a crash is in the error then
+    faulthandler.enable(all_threads=False)  # the traceback of a crash is in the error then
     execute.prepare()
     _kiln.run_worker(execute, _session.become_worker)
     return 0

@@ -74,8 +74,7 @@ Result<std::string> FindBinary(const std::string& name) {
   if (dladdr(reinterpret_cast<void*>(&FindBinary), &library) && library.dli_fname) {
     std::error_code error;
     fs::path root = fs::canonical(library.dli_fname, error).parent_path().parent_path();
-    for (const fs::path& candidate :
-         {root / "bin" / name, root.parent_path() / "bin" / name}) {
+    for (const fs::path& candidate : {root / "bin" / name, root.parent_path() / "bin" / name}) {
       if (access(candidate.c_str(), X_OK) == 0) return candidate.string();
     }
   }

@@ -1,5 +1,7 @@
 #include "kiln/session.h"
 
+#include <filesystem>
+
 #include "common/ids.h"
 #include "kiln/task.h"
 
@@ -47,6 +49,19 @@ Id ParseId(const std::string& text) {
                                 "\"; a ref has 16 hexadecimal digits");
   }
   return *id;
+}
+
+std::string PythonLibrary(const std::string& root) {
+  std::error_code error;
+  return "python:" +
+         std::filesystem::absolute(root.empty() ? "." : root, error).lexically_normal().string();
+}
+
+std::string PythonName(const std::string& module, const std::string& function) {
+  if (module.empty() || function.empty()) {
+    throw std::invalid_argument("kiln: a PyFunction needs a module and a function");
+  }
+  return module + ":" + function;
 }
 
 const RefHandle& Checked(const std::shared_ptr<const RefHandle>& handle) {

@@ -57,7 +57,8 @@ PyObject* DecodePickle(const value::View& view, const value::SharedBytes& bytes)
 PyObject* TextList(const std::vector<std::string>& texts) {
   PyObject* list = PyList_New(0);
   for (const std::string& text : texts) {
-    PyObject* item = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+    PyObject* item =
+        PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
     if (item) PyList_Append(list, item);
     Py_XDECREF(item);
   }

@@ -1,4 +1,5 @@
-// Values on their way back into Python: arrays and out-of-band buffers are views, all else is built.
+// Values on their way back into Python: arrays and out-of-band buffers are views, all else is
+// built.
 //
 // Thread: with the GIL.
 // See:    docs/wire.md, "Values".
@@ -16,12 +17,13 @@ namespace kiln::python {
 class Session;
 
 // `session`: whose objects the refs inside are.
-// Returns: a new reference; null with a Python error set: what the value says if it is an error, what
+// Returns: a new reference; null with a Python error set: what the value says if it is an error,
+// what
 //          unpickling raised, RaySystemError if the bytes are no value.
 PyObject* Decode(const std::shared_ptr<Session>& session, const value::SharedBytes& bytes);
 
-// The functions of Python that turn (bytes, buffers) into an object, and the fields of an error into
-// an exception.
+// The functions of Python that turn (bytes, buffers) into an object, and the fields of an error
+// into an exception.
 void SetLoad(PyObject* load);
 void SetMakeError(PyObject* make_error);
 

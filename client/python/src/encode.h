@@ -1,5 +1,5 @@
-// Python objects on their way into values: plain ones as msgpack, arrays of numbers as they are, all
-// others pickled.
+// Python objects on their way into values: plain ones as msgpack, arrays of numbers as they are,
+// all others pickled.
 //
 // Thread: with the GIL.
 // See:    docs/wire.md, "Values".

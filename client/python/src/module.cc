@@ -31,8 +31,7 @@ py::object Checked(PyObject* object) {
 
 std::shared_ptr<Session> Connect(const py::dict& program, const std::string& address,
                                  const std::string& session_dir, bool start_head, bool new_head,
-                                 int num_cpus,
-                                 uint64_t object_store_memory,
+                                 int num_cpus, uint64_t object_store_memory,
                                  const std::map<std::string, double>& resources) {
   ConnectOptions options;
   options.address = address;
@@ -71,14 +70,16 @@ TaskKind Define(Session& session, const std::string& library, const std::string&
   out.set_name(name);
   out.mutable_resources()->set_num_cpus(num_cpus);
   out.mutable_resources()->set_memory_bytes(memory);
-  for (const auto& [key, amount] : resources) (*out.mutable_resources()->mutable_custom())[key] = amount;
+  for (const auto& [key, amount] : resources)
+    (*out.mutable_resources()->mutable_custom())[key] = amount;
   out.set_max_retries(max_retries);
   out.set_retry_exceptions(retry_exceptions);
   out.set_timeout_ms(timeout_ms);
   out.set_priority(priority);
   out.set_num_returns(num_returns);
   out.set_detached(detached);
-  (void)streaming;(void)stream_window;
+  (void)streaming;
+  (void)stream_window;
   Result<uint32_t> id = session.peer().Define(out);
   if (!id.ok()) {
     SetError(id.status());
@@ -101,8 +102,8 @@ void DefineSession(py::module_& module) {
       .def("define", &Define, py::kw_only(), py::arg("library"), py::arg("function"),
            py::arg("name"), py::arg("num_cpus"), py::arg("memory"), py::arg("resources"),
            py::arg("max_retries"), py::arg("retry_exceptions"), py::arg("timeout_ms"),
-           py::arg("priority"), py::arg("num_returns"), py::arg("streaming"), py::arg("stream_window"), py::arg("detached"),
-           py::arg("any_language"))
+           py::arg("priority"), py::arg("num_returns"), py::arg("streaming"),
+           py::arg("stream_window"), py::arg("detached"), py::arg("any_language"))
       .def("submit",
            [](Session& self, const TaskKind& kind, const py::tuple& arguments,
               const py::dict& keywords) {
@@ -114,8 +115,10 @@ void DefineSession(py::module_& module) {
            [](Session& self, py::handle value, py::handle dump) {
              return Checked(self.PutPickled(value.ptr(), dump.ptr()));
            })
-      .def("get", [](Session& self, py::handle ref,
-                     std::optional<double> timeout) { return Checked(self.Get(ref.ptr(), timeout)); })
+      .def("get",
+           [](Session& self, py::handle ref, std::optional<double> timeout) {
+             return Checked(self.Get(ref.ptr(), timeout));
+           })
       .def("get_list",
            [](Session& self, const py::list& refs, std::optional<double> timeout) {
              return Checked(self.GetList(refs.ptr(), timeout));
@@ -135,7 +138,8 @@ void DefineSession(py::module_& module) {
       .def("ref_of",
            [](Session& self, const std::string& hex) {
              std::optional<ObjectId> id = ParseRef(hex);
-             if (!id) throw py::value_error("not a ref: \"" + hex + "\"; it has 16 hexadecimal digits");
+             if (!id)
+               throw py::value_error("not a ref: \"" + hex + "\"; it has 16 hexadecimal digits");
              return Checked(self.RefOf(*id));
            })
       .def("keep_lines", [](Session& self, bool keep) { self.peer().KeepLines(keep); })
@@ -147,12 +151,10 @@ void DefineSession(py::module_& module) {
       .def_property_readonly("session_number",
                              [](Session& self) { return self.peer().welcome().session_number(); })
       .def_property_readonly(
-          "store_bytes",
-          [](Session& self) { return self.peer().welcome().store_capacity_bytes(); })
+          "store_bytes", [](Session& self) { return self.peer().welcome().store_capacity_bytes(); })
       .def_property_readonly("head_version",
                              [](Session& self) { return self.peer().welcome().version(); })
-      .def_property_readonly("own_head",
-                             [](Session& self) { return self.own_head() != nullptr; });
+      .def_property_readonly("own_head", [](Session& self) { return self.own_head() != nullptr; });
 }
 
 }  // namespace
@@ -175,8 +177,7 @@ PYBIND11_MODULE(_kiln, module) {
   });
   module.def("connect", &Connect, py::kw_only(), py::arg("program"), py::arg("address"),
              py::arg("session_dir"), py::arg("start_head"), py::arg("new_head"),
-             py::arg("num_cpus"),
-             py::arg("object_store_memory"), py::arg("resources"));
+             py::arg("num_cpus"), py::arg("object_store_memory"), py::arg("resources"));
   module.def("find_binary", [](const std::string& name) {
     Result<std::string> path = FindBinary(name);
     if (!path.ok()) throw py::value_error(path.status().message());

@@ -1,5 +1,5 @@
-// NumPy arrays as values of kind ndarray, and back. NumPy is looked up when the first array comes by,
-// never imported before.
+// NumPy arrays as values of kind ndarray, and back. NumPy is looked up when the first array comes
+// by, never imported before.
 //
 // Thread: with the GIL.
 #pragma once
@@ -24,7 +24,8 @@ std::optional<std::string> NdarrayBody(const Py_buffer& view);
 //          null for one that has, without a Python error: pickle keeps its layout.
 PyObject* MakeContiguous(PyObject* array);
 
-// Returns: a new reference to a read-only array over `buffer`, an object with the buffer protocol; null
+// Returns: a new reference to a read-only array over `buffer`, an object with the buffer protocol;
+// null
 //          with a Python error set.
 PyObject* MakeNumpyArray(const value::NdarrayView& view, PyObject* buffer);
 

@@ -1,8 +1,9 @@
 #include "client/python/src/object_ref.h"
 
+#include <structmember.h>
+
 #include <cstddef>
 #include <new>
-#include <structmember.h>
 
 #include "client/python/src/encode.h"
 #include "client/python/src/session.h"
@@ -53,9 +54,10 @@ PyObject* Repr(PyObject* self) {
 // Inside a value of kiln a ref is its id, and the value is told that it contains the object.
 PyObject* Reduce(PyObject* self, PyObject*) {
   if (!NoteContained(AsRef(self))) {
-    PyErr_SetString(PyExc_TypeError,
-                    "an ObjectRef can travel only inside values and arguments of kiln; to hand it to "
-                    "another program, send ref.hex(), and take it up with `kiln get`");
+    PyErr_SetString(
+        PyExc_TypeError,
+        "an ObjectRef can travel only inside values and arguments of kiln; to hand it to "
+        "another program, send ref.hex(), and take it up with `kiln get`");
     return nullptr;
   }
   PyObject* module = PyImport_ImportModule("kiln._kiln");

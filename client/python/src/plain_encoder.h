@@ -1,5 +1,5 @@
-// Plain Python values as msgpack: None, bool, int of 64 bits, float, str, bytes, list, dict, tuple and
-// ObjectRef, and nothing derived from them.
+// Plain Python values as msgpack: None, bool, int of 64 bits, float, str, bytes, list, dict, tuple
+// and ObjectRef, and nothing derived from them.
 //
 // Pickle could tell apart what is one object from what is two equal ones, and msgpack cannot. So a
 // value in which one list or dict occurs twice, or that contains itself, is not plain.

@@ -34,7 +34,8 @@ void Raise(const char* name, const std::string& message) {
 peer::Deadline DeadlineOf(std::optional<double> timeout) {
   constexpr double kForEver = 1e9;  // seconds; beyond it times overflow
   if (!timeout || !(*timeout < kForEver)) return std::nullopt;
-  return Clock::now() + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*timeout));
+  return Clock::now() +
+         std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*timeout));
 }
 
 ObjectId IdOf(PyObject* ref) {
@@ -177,8 +178,8 @@ PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* 
   Result<ObjectId> first = Status();
   {
     WithoutGil others_may_run;
-    first = peer_->Submit(kind.class_id, kind.num_returns, std::move(arguments), /*block=*/true, names,
-                          CheckSignals());
+    first = peer_->Submit(kind.class_id, kind.num_returns, std::move(arguments), /*block=*/true,
+                          names, CheckSignals());
   }
   if (!first.ok()) return SetError(first.status()), nullptr;
   std::shared_ptr<Session> self = shared_from_this();
@@ -193,9 +194,10 @@ PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* 
 PyObject* Session::Put(PyObject* value) {
   if (!CheckUsable()) return nullptr;
   if (IsRef(value)) {
-    PyErr_SetString(PyExc_TypeError,
-                    "kiln.put of an ObjectRef: its object is stored already; to store the ref itself, "
-                    "put it into a list");
+    PyErr_SetString(
+        PyExc_TypeError,
+        "kiln.put of an ObjectRef: its object is stored already; to store the ref itself, "
+        "put it into a list");
     return nullptr;
   }
   std::shared_ptr<value::Parts> parts = Encode(value, Reader::kPython);
@@ -360,8 +362,8 @@ PyObject* Session::NextEvents() {
       if (text) PyList_Append(texts, text);
       Py_XDECREF(text);
     }
-    PyObject* entry = Py_BuildValue("(sLN)", lines.task().c_str(),
-                                    static_cast<long long>(lines.pid()), texts);
+    PyObject* entry =
+        Py_BuildValue("(sLN)", lines.task().c_str(), static_cast<long long>(lines.pid()), texts);
     if (entry) PyList_Append(output, entry);
     Py_XDECREF(entry);
   }

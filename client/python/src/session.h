@@ -1,7 +1,8 @@
 // A Python process's session with a head: libkiln's Peer, called with Python's objects.
 //
-// Every call that may wait lets go of the GIL and looks for signals now and then, so that Ctrl-C ends
-// it. A child that was forked from the process has the object but no session: its calls say so.
+// Every call that may wait lets go of the GIL and looks for signals now and then, so that Ctrl-C
+// ends it. A child that was forked from the process has the object but no session: its calls say
+// so.
 //
 // Thread: with the GIL.
 // Owner:  the package's state, and every ref and value that came from it.
@@ -87,8 +88,8 @@ class Session : public std::enable_shared_from_this<Session> {
 // Sets the Python error a failed call stands for.
 void SetError(const Status& status);
 
-// The function of Python that says which argument could not be encoded: (position or keyword) with the
-// error set. Called with what was raised; returns the exception to raise instead.
+// The function of Python that says which argument could not be encoded: (position or keyword) with
+// the error set. Called with what was raised; returns the exception to raise instead.
 void SetExplainArgument(PyObject* explain);
 
 // Returns: a new reference to the Python object of a session.

@@ -13,8 +13,8 @@ namespace kiln::python {
 // Makes the type known to `module` as Buffer. Returns: false with a Python error set.
 bool AddBufferType(PyObject* module);
 
-// Returns: a new reference to a buffer over [data, data + size_bytes), which `owner` keeps; null with
-// a Python error set.
+// Returns: a new reference to a buffer over [data, data + size_bytes), which `owner` keeps; null
+// with a Python error set.
 PyObject* MakeBuffer(std::shared_ptr<const void> owner, const std::byte* data, size_t size_bytes);
 
 }  // namespace kiln::python

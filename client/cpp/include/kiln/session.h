@@ -22,6 +22,19 @@ namespace kiln {
 
 class Submitter;
 
+// A function of a Python module, whose result is an R: Submit calls it with values that both
+// languages have (docs/wire.md, "Values"); numbers must be exact, kiln::Array arrives as a NumPy
+// array.
+//   Ref<double> mean = session.Submit(kiln::PyFunction<double>{"statistics", "mean"}, numbers);
+// The head starts the Python for it: $KILN_PYTHON of its environment, else the one kiln was built
+// for.
+template <typename R>
+struct PyFunction {
+  std::string module;     // "package.module", importable from `root` or Python's own path
+  std::string function;   // "name", or "Class.method"
+  std::string root = {};  // folder put first on Python's path; empty: the working directory
+};
+
 // What Wait found; each list in the order of the refs given.
 template <typename T>
 struct WaitResult {
@@ -49,6 +62,11 @@ class Session {
   //         the parameter), std::invalid_argument (no KILN_TASK; a ref of another session).
   template <typename R, typename... P, typename... A>
   auto Submit(R (*function)(P...), A&&... arguments) const;
+
+  // As above, for a function of Python. Whether it exists and takes the arguments shows in the
+  // result. Throws: as above; std::invalid_argument (no module or function named).
+  template <typename R, typename... A>
+  Ref<R> Submit(const PyFunction<R>& function, A&&... arguments) const;
 
   // Anything else is refused here, with the reason.
   template <typename F, typename... A>
@@ -142,6 +160,17 @@ class Submitter {
   template <typename R, typename... P, typename... A>
   auto Submit(R (*function)(P...), A&&... arguments) const {
     return MakeRef<detail::ResultOf<R>>(Queue(function, 1, "", arguments...));
+  }
+
+  // As Session::Submit for Python.
+  template <typename R, typename... A>
+  Ref<R> Submit(const PyFunction<R>& function, A&&... arguments) const {
+    std::vector<detail::Argument> list;
+    list.reserve(sizeof...(A));
+    (list.push_back(detail::MakeFreeArgument(arguments, runtime_)), ...);
+    return MakeRef<R>(runtime_->Submit(detail::PythonLibrary(function.root),
+                                       detail::PythonName(function.module, function.function),
+                                       options_, std::move(list)));
   }
 
   // For functions that return std::vector<T>: each element becomes an object of its own.

@@ -184,6 +184,26 @@ Argument MakeArgument(const A& given, const std::shared_ptr<Runtime>& runtime) {
   }
 }
 
+// What a value is passed as where no parameter says.
+template <typename A>
+using FreeParameter = std::conditional_t<std::is_convertible_v<std::decay_t<A>, std::string_view>,
+                                         std::string, std::remove_cvref_t<A>>;
+
+// The argument for a function whose parameters are not known: any value, and any ref by its value.
+// Keep `given` until it is submitted. Throws: as MakeArgument.
+template <typename A>
+Argument MakeFreeArgument(const A& given, const std::shared_ptr<Runtime>& runtime) {
+  if constexpr (kIsRef<A>) {
+    return MakeArgument<typename RefTarget<A>::Type>(given, runtime);
+  } else {
+    return MakeArgument<FreeParameter<A>>(given, runtime);
+  }
+}
+
+// How a function of Python is named on the wire. Throws: std::invalid_argument (an empty name).
+std::string PythonLibrary(const std::string& root);
+std::string PythonName(const std::string& module, const std::string& function);
+
 // --- the worker's side
 // -----------------------------------------------------------------------------
 

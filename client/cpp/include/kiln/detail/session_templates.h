@@ -122,6 +122,11 @@ auto Session::Submit(R (*function)(P...), A&&... arguments) const {
   return Submitter(runtime_, {}).Submit(function, std::forward<A>(arguments)...);
 }
 
+template <typename R, typename... A>
+Ref<R> Session::Submit(const PyFunction<R>& function, A&&... arguments) const {
+  return Submitter(runtime_, {}).Submit(function, std::forward<A>(arguments)...);
+}
+
 inline Submitter Session::With(TaskOptions options) const {
   return Submitter(runtime_, std::move(options));
 }
