@@ -162,6 +162,12 @@ class OutputTest(ExamplesCase):
         self.assertEqual(report.as_dict()["result"], "wrong")
         self.assertIn("In no time: NO", example_table(report.as_dict()))
 
+    def test_the_fastest_call_counts_and_a_slow_first_one_is_told_of(self) -> None:
+        report, sleeps = Report("adding", "Adds."), iter([0.05, 0.001, 0.01])
+        report.time("kiln", lambda: time.sleep(next(sleeps)), correct=lambda _: True, repeat=3)
+        self.assertLess(report.seconds("kiln") or 1, 0.01)
+        self.assertRegex(report.as_dict()["notes"][0], r"the first one took longer: kiln 0\.0\d+ s")
+
     def test_the_summary_adds_up_the_fastest_of_each_case(self) -> None:
         report = Report("adding", "Adds.")
         for case in ("a", "b"):

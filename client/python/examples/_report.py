@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import math
 import multiprocessing.util
 import re
 import signal
@@ -15,21 +14,32 @@ import time
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
-from kiln.examples._table import example_table
+from kiln.examples._table import example_table, format_seconds
 
 T = TypeVar("T")
 
 # What the summary of several examples compares; the first word of a variant's name.
 KINDS = ("serial", "multiprocessing", "kiln")
+# A first call that takes so much longer than the fastest one is told of.
+NOTABLE_SECONDS = 0.02
 
 
 @dataclasses.dataclass
 class Row:
-    """One variant: what it is called, the seconds it took, and whether its result was right."""
+    """One variant of an example.
+
+    Attributes:
+        case: What it computes, where an example does so for several inputs; else empty.
+        variant: Its name.
+        seconds: The fastest call.
+        first_seconds: The first call, which may have had to start workers or to compile.
+        correct: Whether all results were right.
+    """
 
     case: str
     variant: str
     seconds: float
+    first_seconds: float
     correct: bool
 
     @property
@@ -81,13 +91,13 @@ class Report:
         Returns:
             The last result.
         """
-        seconds, right = math.inf, True
+        times, right = [], True
         for _ in range(repeat):
             begin = time.perf_counter()
             result = function(*args)
-            seconds = min(seconds, time.perf_counter() - begin)
+            times.append(time.perf_counter() - begin)
             right = bool(correct(result)) and right
-        self._rows.append(Row(case, variant, seconds, right))
+        self._rows.append(Row(case, variant, min(times), times[0], right))
         return result
 
     def note(self, line: str) -> None:
@@ -119,6 +129,10 @@ class Report:
         notes = list(self._notes)
         if self._starts:
             notes.append(f"Started before, not in these times: {', '.join(self._starts)}.")
+        slow = [f"{row.variant} {row.case}".rstrip() + f" {format_seconds(row.first_seconds)} s"
+                for row in self._rows if row.first_seconds - row.seconds > NOTABLE_SECONDS]
+        if slow:
+            notes.append(f"The fastest call counts; the first one took longer: {', '.join(slow)}.")
         return {
             "example": self.name,
             "title": self.title,

@@ -22,7 +22,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int =
         for line in lines)
 
 
-def seconds(value: float | None) -> str:
+def format_seconds(value: float | None) -> str:
     """Returns a time with three significant digits, to the microsecond; "-" for none."""
     if value is None:
         return "-"
@@ -46,7 +46,7 @@ def example_table(report: dict[str, Any]) -> str:
         cases = list(dict.fromkeys(row["case"] for row in rows))  # each once, in their order
         serial = {row["case"]: row["seconds"] for row in reversed(rows)
                   if row["variant"].startswith("serial")}
-        cells = [[case, row["variant"], seconds(row["seconds"]),
+        cells = [[case, row["variant"], format_seconds(row["seconds"]),
                   speedup(serial.get(case), row["seconds"]),
                   "ok" if row["correct"] else "WRONG"]
                  for case in cases for row in rows if row["case"] == case]
@@ -61,7 +61,7 @@ def summary_table(reports: Sequence[dict[str, Any]]) -> str:
     """Returns the table of several examples, from their `Report.as_dict`."""
     header = ["example", "result", "serial s", "multiprocessing s", "kiln s", "speed-up"]
     rows = [[report["example"], report["result"],
-             *(seconds(report.get(f"{kind}_seconds"))
+             *(format_seconds(report.get(f"{kind}_seconds"))
                for kind in ("serial", "multiprocessing", "kiln")),
              speedup(report.get("serial_seconds"), report.get("kiln_seconds"))]
             for report in reports]

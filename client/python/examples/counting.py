@@ -1,8 +1,7 @@
 """The same count in four ways: a Python loop, with numba, with numpy, with both.
 
 A better loop gains more than a second core, and the two multiply. A pool inherits what numba has
-compiled before; each of kiln's workers compiles once, in the first of the two calls that are timed
-(the faster one counts).
+compiled before; each of kiln's workers compiles once, in the first of two calls.
 """
 
 from multiprocessing.pool import Pool

@@ -97,12 +97,13 @@ def run(report: Report) -> None:
     images = [image(number) for number in range(count)].__eq__
     with image_server() as port:
         report.time("serial", serially, port, count, correct=images)
-        report.time("threads", in_threads, port, count, correct=images)
+        report.time("threads", in_threads, port, count, correct=images, repeat=2)
         with report.start("Pool(10)", multiprocessing.Pool, 10) as pool:
             jobs = [(port, number) for number in range(count)]
-            report.time("multiprocessing", pool.starmap, download, jobs, 1, correct=images)
+            report.time("multiprocessing", pool.starmap, download, jobs, 1, correct=images,
+                        repeat=2)
         report.start("kiln.init()", kiln.init)
-        report.time("kiln", in_tasks, port, count, correct=images)
+        report.time("kiln", in_tasks, port, count, correct=images, repeat=2)
 
 
 if __name__ == "__main__":

@@ -52,9 +52,9 @@ def run(report: Report) -> None:
 
     report.time("serial", serially, count, size, correct=right)
     with report.start("Pool()", Pool) as pool:
-        report.time("multiprocessing", in_pool, pool, count, size, correct=right)
+        report.time("multiprocessing", in_pool, pool, count, size, correct=right, repeat=2)
     report.start("kiln.init()", kiln.init)
-    report.time("kiln", in_tasks, count, size, correct=right)
+    report.time("kiln", in_tasks, count, size, correct=right, repeat=2)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def run(report: Report) -> None:
     with report.start("multiprocessing.Pool()", multiprocessing.Pool) as pool:
         time_sizes("multiprocessing", pool.map)
     report.start("kiln.init()", kiln.init)
-    with report.start("kiln's Pool()", kiln.util.multiprocessing.Pool) as pool:
-        time_sizes("kiln", pool.map)
+    with report.start("kiln's Pool()", kiln.util.multiprocessing.Pool) as kiln_pool:
+        time_sizes("kiln", kiln_pool.map)
 
 
 if __name__ == "__main__":

@@ -73,12 +73,13 @@ def run(report: Report) -> None:
                 case="index", correct=squares)
     report.time("serial", one_by_one, values, case="wait", correct=squares)
     with report.start("Pool(10)", Pool, TASKS) as pool:
-        report.time("multiprocessing", in_pool, pool, values, case="index", correct=squares)
+        report.time("multiprocessing", in_pool, pool, values, case="index", correct=squares,
+                    repeat=2)
         report.time("multiprocessing", as_pool_has_them, pool, values, case="wait",
                     correct=squares)
     report.start("kiln.init()", ray.init)
     report.note(f"Memory before: {memory_in_use()}.")
-    report.time("kiln", in_tasks, values, case="index", correct=squares)
+    report.time("kiln", in_tasks, values, case="index", correct=squares, repeat=2)
     report.time("kiln", as_they_come, values, case="wait", correct=squares)
     shared = ray.put(values)
     report.note(f"Memory with the list stored: {memory_in_use()}.")

@@ -57,9 +57,9 @@ def run(report: Report) -> None:
                            correct=right)
     with report.start("Pool()", Pool) as pool:
         report.time("multiprocessing", pool.starmap, neighbours,
-                    [(vectors, part) for part in parts], 1, correct=right)
+                    [(vectors, part) for part in parts], 1, correct=right, repeat=2)
     report.start("kiln.init()", kiln.init)
-    found = report.time("kiln", in_tasks, correct=right)
+    found = report.time("kiln", in_tasks, correct=right, repeat=2)
     report.check("The same neighbours as serially",
                  np.array_equal(np.concatenate(found), np.concatenate(expected)))
 

@@ -52,10 +52,11 @@ def run(report: Report) -> None:
     is_36 = (36).__eq__
     report.time("serial chain", chain, numbers, seconds, correct=is_36)
     with report.start("Pool(4)", Pool, 4) as pool:
-        report.time("multiprocessing tree", tree_in_pool, pool, numbers, seconds, correct=is_36)
+        report.time("multiprocessing tree", tree_in_pool, pool, numbers, seconds, correct=is_36,
+                    repeat=2)
     report.start("kiln.init()", ray.init)
     report.time("kiln chain", chain_of_tasks, numbers, seconds, correct=is_36)
-    report.time("kiln tree", tree_of_tasks, numbers, seconds, correct=is_36)
+    report.time("kiln tree", tree_of_tasks, numbers, seconds, correct=is_36, repeat=2)
     report.note(f"A step takes {seconds:g} s.")
 
 
