@@ -71,7 +71,7 @@ class Place:
         self.env = {
             **kept, "KILN_PYTHON_TEST": str(self.root), "PYTHONPATH": PACKAGE,
             "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "default",
-            **{name: str(self.runtime) for name in ("TMPDIR", "HOME", "XDG_RUNTIME_DIR")}}
+            "HOME": str(self.work), "TMPDIR": str(self.runtime), "XDG_RUNTIME_DIR": str(self.runtime)}
 
     # --- heads ------------------------------------------------------------------------------------
 

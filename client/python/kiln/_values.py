@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import pickle
+import sys
 import typing
 from typing import Any, Callable
 
@@ -30,6 +32,8 @@ def _cloud_pickler() -> Any:
                     return _reduce_view(obj)
                 if kind is type and typing.NamedTuple in obj.__dict__.get("__orig_bases__", ()):
                     return self._reduce_named_tuple(obj)
+                if kind is _LRU_KIND and not _is_found_by_name(obj):
+                    return _restore_cached, (obj.__wrapped__, obj.cache_parameters())
                 if kind is _FIELD_KIND:
                     return getattr, (dataclasses, obj.name)
                 return super().reducer_override(obj)
@@ -50,6 +54,20 @@ def _cloud_pickler() -> Any:
 # The marks of what is a field in a dataclass are compared by identity: cloudpickle before 3.0 makes
 # others of them, and dataclasses.fields() finds none then.
 _FIELD_KIND = type(getattr(dataclasses, "_FIELD", None))
+
+# Functions under functools.cache and lru_cache pickle by name alone.
+_LRU_KIND = type(functools.lru_cache(len))
+
+
+def _is_found_by_name(function: Any) -> bool:
+    found: Any = None if function.__module__ == "__main__" else sys.modules.get(function.__module__)
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function
+
+
+def _restore_cached(function: Any, parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
 
 
 def _reduce_view(view: memoryview) -> tuple[Any, ...]:
