@@ -16,7 +16,7 @@ from kiln.util.concurrent import Executor
 
 
 def setUpModule() -> None:
-    kiln.init(num_cpus=2)
+    kiln.init("local", num_cpus=2)
 
 
 def tearDownModule() -> None:
@@ -204,7 +204,8 @@ class MapTest(ExecutorTest):
         touch(self.path("go"))
 
     def test_an_iterator_that_is_closed_cancels_the_rest(self) -> None:
-        results = self.executor.map(wait_for_file, [self.path("go")] * 2 + [self.path("never")] * 10)
+        paths = [self.path("go")] * 2 + [self.path("never")] * 10
+        results = self.executor.map(wait_for_file, paths)
         touch(self.path("go"))
         self.assertEqual(next(results), self.path("go"))
         results.close()

@@ -14,7 +14,7 @@ from kiln.util.joblib import KilnBackend, register_kiln
 
 
 def setUpModule() -> None:
-    kiln.init(num_cpus=2)
+    kiln.init("local", num_cpus=2)
     register_kiln()
 
 
@@ -55,7 +55,8 @@ class JoblibTest(unittest.TestCase):
             joblib.effective_n_jobs(0)
 
     def test_keyword_arguments_and_several_functions_work(self) -> None:
-        calls = [joblib.delayed(square)(2), joblib.delayed(int)("11", base=2), joblib.delayed(max)(1, 5)]
+        delayed = joblib.delayed
+        calls = [delayed(square)(2), delayed(int)("11", base=2), delayed(max)(1, 5)]
         self.assertEqual(joblib.Parallel()(calls), [4, 3, 5])
 
     def test_fixed_batches_and_dispatch_work(self) -> None:
@@ -70,7 +71,8 @@ class JoblibTest(unittest.TestCase):
     def test_a_parallel_can_be_used_again(self) -> None:
         with joblib.Parallel() as parallel:
             for _ in range(3):
-                self.assertEqual(parallel(joblib.delayed(square)(i) for i in range(4)), [0, 1, 4, 9])
+                results = parallel(joblib.delayed(square)(i) for i in range(4))
+                self.assertEqual(results, [0, 1, 4, 9])
 
     def test_lambdas_and_closures_work(self) -> None:
         offset = 5
@@ -88,8 +90,9 @@ class JoblibTest(unittest.TestCase):
                 raise KeyError(i)
             time.sleep(60)
 
+        parallel = joblib.Parallel(pre_dispatch="all", batch_size=1)
         with self.assertRaises(KeyError):
-            joblib.Parallel(pre_dispatch="all", batch_size=1)(joblib.delayed(run)(i) for i in range(6))
+            parallel(joblib.delayed(run)(i) for i in range(6))
         self.assertEqual(joblib.Parallel()(joblib.delayed(square)(i) for i in range(2)), [0, 1])
 
     def test_waiting_in_vain_raises_the_timeout_error(self) -> None:

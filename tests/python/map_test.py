@@ -16,7 +16,8 @@ import numpy
 
 
 def setUpModule() -> None:
-    kiln.init(num_cpus=2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+    kiln.init("local", num_cpus=2)
 
 
 def tearDownModule() -> None:
@@ -69,10 +70,9 @@ class MapTest(unittest.TestCase):
 
     def test_every_chunk_size_gives_the_same(self) -> None:
         for size in (1, 3, 10, 1000):
-            self.assertEqual(kiln.map(square, range(50), chunk_size=size), [x * x for x in range(50)])
-            self.assertEqual(
-                kiln.map(square, iter(range(50)), chunk_size=size), [x * x for x in range(50)]
-            )
+            for items in (range(50), iter(range(50))):
+                results = kiln.map(square, items, chunk_size=size)
+                self.assertEqual(results, [x * x for x in range(50)])
 
     def test_wrong_arguments_are_refused(self) -> None:
         for size in (0, -1):
@@ -152,9 +152,11 @@ class MapTest(unittest.TestCase):
 
     def test_it_can_be_called_by_several_threads(self) -> None:
         got: list[list[int]] = []
-        threads = [
-            threading.Thread(target=lambda: got.append(kiln.map(square, range(1000)))) for _ in range(4)
-        ]
+
+        def run():
+            got.append(kiln.map(square, range(1000)))
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -20,7 +20,7 @@ from kiln.util._bar_state import BarState
 
 
 def setUpModule() -> None:
-    kiln.init(num_cpus=2)
+    kiln.init("local", num_cpus=2)
 
 
 def tearDownModule() -> None:
@@ -73,10 +73,9 @@ class BarsTest(unittest.TestCase):
         patch.start()
         self.addCleanup(patch.stop)
 
-    def show(self, number: int, n: float = 1, total: float | None = 10, **fields: object) -> BarState:
+    def show(self, number: int, n: float = 1, total: float | None = 10, **fields: object) -> None:
         bar = BarState(key=(1, number), n=n, total=total, desc=f"bar {number}", **fields)
         self.bars.update(bar)
-        return bar
 
     def shown(self) -> list[str]:
         """What stands before the percentage, and the count."""
@@ -195,7 +194,8 @@ class OtherScreensTest(BarsTest):
             self.bars.write("text\n")
             self.show(1, 10, closed=True, leave=True)
             self.assertEqual(
-                self.terminal.lines(), ["text", "bar 1: 10/10 it (100%), 0:00", "bar 0: 3/10 it (30%), 0:00"]
+                self.terminal.lines(),
+                ["text", "bar 1: 10/10 it (100%), 0:00", "bar 0: 3/10 it (30%), 0:00"],
             )
             self.show(0, closed=True)
             self.assertEqual(self.terminal.lines(), ["text", "bar 1: 10/10 it (100%), 0:00"])
@@ -253,7 +253,8 @@ class LineTest(BarsTest):
         self.assertEqual(self.shown(), ["bar 3 2/10"] * 2)
 
     def test_other_text_is_shown_as_it_is(self) -> None:
-        for text in ("hello", "{}", "[]", "1", '{"id": 1}', self.line().replace('"n": 2', '"n": "x"')):
+        wrong = self.line().replace('"n": 2', '"n": "x"')
+        for text in ("hello", "{}", "[]", "1", '{"id": 1}', wrong):
             _bars.on_line(text, "f", 7)
             self.assertEqual(self.terminal.lines()[-1], f"(f pid=7) {text}")
         self.assertEqual(len(self.bars), 0)
@@ -360,7 +361,7 @@ class TqdmTest(BarsTest):
         self.assertTrue(tqdm(total=1, disable=None).disable)
 
     def test_options_of_tqdm_are_taken_and_others_are_not(self) -> None:
-        list(tqdm([1], mininterval=1, file=None, dynamic_ncols=True, smoothing=0.1, unit_scale=True))
+        list(tqdm([1], mininterval=1, file=None, dynamic_ncols=True, unit_scale=True))
         with self.assertRaisesRegex(TypeError, "unexpected keyword argument 'colr'"):
             tqdm([1], colr="red")
 

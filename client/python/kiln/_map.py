@@ -16,7 +16,7 @@ from kiln.util import _calls, _chunks
 # What one chunk shall take, in seconds: a thousand times what it costs to send one, and still too
 # little for anybody to wait for the last one while the other cores have nothing to do.
 _TARGET = 0.02
-# No chunk is made shorter than this, in seconds, to even out the end: it would cost more than it saves.
+# No chunk is made shorter than this, in seconds, to even out the end: that would not pay.
 _SHORTEST = 0.001
 # Items of one chunk, at most: the driver encodes one while others run, and decodes others again.
 _MOST_ITEMS = 32_768
@@ -42,8 +42,8 @@ def map(
     ahead. A list, tuple, range, str, bytes or NumPy array is cut into slices: of an array, `func`
     gets scalars, or rows that are read-only. The result is a list, also for an array.
 
-    `func` is pickled, with the globals and variables it uses, for each call of map. It runs in other
-    processes: what it changes there does not change here.
+    `func` is pickled, with the globals and variables it uses, for each call of map. It runs in
+    other processes: what it changes there does not change here.
 
     Args:
         func: Called with each item.
@@ -127,14 +127,14 @@ class _Stream:
         part = list(itertools.islice(self._items, size))
         if len(part) < size:
             self.left = 0
-        elif self.left is not None:  # the hint may have been too low: nothing is left when it says so
+        elif self.left is not None:  # it is a hint: only the iterator knows the end
             self.left = max(1, self.left - size)
         return len(part), (_chunks.pack(part),)
 
 
 def _source(iterable: Iterable[Any]) -> _Slices | _Stream:
     if _chunks.is_sliced(iterable):
-        return _Slices(iterable)  # type: ignore[arg-type]
+        return _Slices(iterable)
     return _Stream(iterable)
 
 
@@ -253,7 +253,7 @@ def _add_note(error: Exception, note: str) -> None:
     if hasattr(error, "add_note"):
         error.add_note(note)
     else:  # before Python 3.11
-        error.__notes__ = [*getattr(error, "__notes__", []), note]  # type: ignore[attr-defined]
+        setattr(error, "__notes__", [*getattr(error, "__notes__", []), note])
 
 
 _functions: dict[float, _calls.Functions] = {}  # by num_cpus

@@ -65,7 +65,7 @@ class BarState:
 
     @staticmethod
     def from_json(pid: int, message: dict[str, Any]) -> BarState:
-        """The state of a bar of process `pid`. Raises: KeyError, TypeError, ValueError (it is none)."""
+        """A bar of process `pid`. Raises: KeyError, TypeError, ValueError (it is none)."""
         total = message["total"]
         position = message["position"]
         return BarState(

@@ -150,7 +150,7 @@ atexit.register(lambda: bars.close_all())
 
 
 def on_line(json_text: str, task_name: str, pid: int) -> None:
-    """Takes a line that a bar in a task has printed; other text after the prefix is shown as it is."""
+    """Takes a line that a bar in a task has printed; another text is shown as it is."""
     try:
         bar = BarState.from_json(pid, json.loads(json_text))
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -10,7 +10,7 @@ import types
 import uuid
 from collections.abc import Callable
 from itertools import starmap
-from multiprocessing.pool import RemoteTraceback
+from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
 
 import kiln
@@ -55,9 +55,10 @@ class Setup:
                     f"the initializer {name_of(self._initializer)} failed in worker process "
                     f"{os.getpid()}: {type(error).__name__}: {error}"
                 ) from error
-            missing = object()
             _ran[self._key] = {
-                name: value for name, value in names.items() if before.get(name, missing) is not value
+                name: value
+                for name, value in names.items()
+                if name not in before or before[name] is not value
             }
         elif names is not vars(sys.modules.get(names.get("__name__", ""), object)):
             names.update(_ran[self._key])
@@ -86,7 +87,7 @@ class MapCall(Call):
             self.setup.run()
         items = _chunks.uncut(chunk)
         if getattr(items, "ndim", 1) > 1:
-            items = items.copy()  # type: ignore[attr-defined] # rows that may be written, as a Pool's
+            items = items.copy()  # type: ignore[attr-defined] # rows that func may write to
         return _chunks.pack(_chunks.apply(self.func, items, len(items)))
 
 
@@ -198,4 +199,4 @@ def cpu_count() -> int:
 def share_of_cpus(at_once: int) -> float:
     """The num_cpus of tasks of which so many, and no more, fit into the head at once."""
     share = math.floor(_session.current().num_cpus / at_once * 10_000) / 10_000  # 4 digits count
-    return max(share, 0.0001)
+    return float(max(share, 0.0001))

@@ -10,7 +10,10 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeGuard
 
 # Sequences whose slices hold the same items as the iteration does, and cost next to nothing.
 _SLICED = (list, tuple, range, bytes, bytearray, str)
@@ -24,14 +27,14 @@ _PACKED = frozenset(
 )
 
 
-def is_sliced(iterable: Iterable[Any]) -> bool:
+def is_sliced(iterable: Iterable[Any]) -> TypeGuard[Sequence[Any]]:
     """Whether `cut` can cut it as it is."""
     return type(iterable) in _SLICED or is_array(iterable)
 
 
 def as_sequence(iterable: Iterable[Any]) -> Sequence[Any]:
     """What `cut` can cut: the input itself, or a list of it."""
-    return iterable if is_sliced(iterable) else list(iterable)  # type: ignore[return-value]
+    return iterable if is_sliced(iterable) else list(iterable)
 
 
 def is_array(value: object) -> bool:
@@ -57,7 +60,10 @@ def cut(items: Sequence[Any], start: int, stop: int) -> tuple[Any, ...]:
 
 def uncut(chunk: tuple[Any, ...]) -> Sequence[Any]:
     """The items of a chunk, in the task."""
-    return range(*chunk) if len(chunk) == 3 else chunk[0]
+    if len(chunk) == 3:
+        return range(*chunk)
+    items: Sequence[Any] = chunk[0]
+    return items
 
 
 def apply(func: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:

@@ -198,7 +198,9 @@ class IMapIterator:
                 if not self._refs:
                     self._pool.forget(self)
                     failure, self._failure = self._failure, None
-                    raise StopIteration if failure is None else failure
+                    if failure is not None:
+                        raise failure
+                    raise StopIteration
                 self._values.extend(_chunks.unpack(self._take(self._choose(timeout))))
                 self._fill(self._window)
             return self._values.popleft()

@@ -142,7 +142,7 @@ class TqdmScreen(Screen):
         if count:
             text = f"... and {count} more"
             if self._more is None:
-                self._more = self._line(bar_format="{desc}", desc=text, position=self._first_row() + 8)
+                self._more = self._line(bar_format="{desc}", desc=text, position=len(self._bars))
                 self._arrange()
             else:
                 self._more.set_description_str(text)
@@ -163,15 +163,23 @@ class TqdmScreen(Screen):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tqdm's: this widget or that clamped value
             return self._cls(
-                file=sys.stderr, mininterval=0, miniters=0, leave=False, dynamic_ncols=True, **options
+                file=sys.stderr,
+                mininterval=0,
+                miniters=0,
+                leave=False,
+                dynamic_ncols=True,
+                **options,
             )
 
     def _add(self, bar: BarState) -> None:
         self._clear()
-        looks = dict(bar.looks)
-        row = self._first_row() + len(self._bars)
         line = self._line(
-            total=bar.total, desc=bar.desc or None, unit=bar.unit, position=row, initial=bar.n, **looks
+            total=bar.total,
+            desc=bar.desc or None,
+            unit=bar.unit,
+            initial=bar.n,
+            position=self._first_row() + len(self._bars),
+            **bar.looks,
         )
         line.start_t = min(line.start_t, bar.started())
         line.initial = 0  # what was done before it was shown counts for its rate

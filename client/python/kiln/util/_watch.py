@@ -99,9 +99,10 @@ def _nothing(_: _Futures) -> None:
 
 
 def _future_of(ref: Any) -> futures.Future[Any]:
+    future: futures.Future[Any]
     try:
-        return ref.future()
+        future = ref.future()
     except Exception as error:  # the session is over
-        future: futures.Future[Any] = futures.Future()
+        future = futures.Future()
         future.set_exception(error)
-        return future
+    return future

@@ -54,7 +54,7 @@ class _BatchCall(_calls.Call):
         super().__init__(func, None)
         self._nested = nested
 
-    def __call__(self, calls: list[tuple[Any, dict[str, Any]]]) -> Any:  # type: ignore[override]
+    def __call__(self, calls: list[tuple[Any, dict[str, Any]]]) -> Any:
         calls = [
             (tuple(map(_load, args)), {name: _load(value) for name, value in kwargs.items()})
             for args, kwargs in calls

@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing import TimeoutError
-from typing import Any
+from typing import Any, TypeVar
 
 import kiln
 from kiln.util import _calls, _chunks, _results
@@ -34,6 +34,7 @@ _FEW_RESULTS = 64
 # Seconds that calls get to end after terminate() before their workers are killed.
 _TERMINATE_GRACE = 1.0
 
+_Result = TypeVar("_Result", bound=AsyncResult)
 _Callback = Callable[[Any], object]
 _Map = Callable[[Any], Any]
 
@@ -160,7 +161,8 @@ class Pool:
 
     def map(self, func: _Map, iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
         """``list(map(func, iterable))`` by workers; raises the error of the first item with one."""
-        return self._get_now(self.map_async(func, iterable, chunksize))
+        results: list[Any] = self._get_now(self.map_async(func, iterable, chunksize))
+        return results
 
     def map_async(
         self,
@@ -175,10 +177,14 @@ class Pool:
         return self._start_map(result, _calls.MapCall, func, iterable, chunksize)
 
     def starmap(
-        self, func: Callable[..., Any], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
+        self,
+        func: Callable[..., Any],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
     ) -> list[Any]:
         """As `map`, with each item unpacked into arguments."""
-        return self._get_now(self.starmap_async(func, iterable, chunksize))
+        results: list[Any] = self._get_now(self.starmap_async(func, iterable, chunksize))
+        return results
 
     def starmap_async(
         self,
@@ -196,7 +202,9 @@ class Pool:
         """An iterator over the results in order; the input may be endless."""
         return self._start_imap(IMapIterator, func, iterable, chunksize)
 
-    def imap_unordered(self, func: _Map, iterable: Iterable[Any], chunksize: int = 1) -> IMapIterator:
+    def imap_unordered(
+        self, func: _Map, iterable: Iterable[Any], chunksize: int = 1
+    ) -> IMapIterator:
         """An iterator over the results as they come; the input may be endless."""
         return self._start_imap(IMapUnorderedIterator, func, iterable, chunksize)
 
@@ -262,7 +270,7 @@ class Pool:
                     self._results.discard(other)  # the caller may have dropped it: its refs go
             self._most_results = max(_FEW_RESULTS, 2 * len(self._results))
 
-    def _start(self, result: Any, submits: Iterator[Any]) -> Any:
+    def _start(self, result: _Result, submits: Iterator[Any]) -> _Result:
         self._remember(result)
         try:
             result.start(submits)
