@@ -79,8 +79,8 @@ class Place:
         """Starts a head, which scripts of this place then join."""
         self.env["KILN_SESSION_DIR"] = str(self.session_dir)
         info: dict[str, Any] = json.loads(
-            self.kiln("start", "--head", "--num-cpus", "2", "--object-store-memory", "256MiB",
-                      "--json", *args))
+            self.kiln("start", "--head", "--num-cpus", "2", "--json",
+                      *(args or ("--object-store-memory", "256MiB"))))
         return info
 
     def kiln(self, *args: str) -> str:
