@@ -15,8 +15,9 @@ import unittest
 from unittest import mock
 
 import kiln
-from kiln.util import _bars, _screens, tqdm, trange
+from kiln.util import _bars, tqdm, trange
 from kiln.util._bar_state import BarState
+from tqdm.std import tqdm as tqdm_of_terminals
 
 
 def setUpModule() -> None:
@@ -201,19 +202,26 @@ class OtherScreensTest(BarsTest):
             self.assertEqual(self.terminal.lines(), ["text", "bar 1: 10/10 it (100%), 0:00"])
 
     def test_a_notebook_without_widgets_has_one_line(self) -> None:
-        with self.notebook(), mock.patch("importlib.util.find_spec", return_value=None):
-            self.assertIsInstance(_screens.choose(), _screens.LineScreen)
+        with self.notebook(), mock.patch("tqdm.notebook.IProgress", None):
+            self.show(0, 3)
+        self.assertEqual(self.terminal.lines(), ["bar 0: 3/10 it (30%), 0:00"])
 
     def test_a_notebook_with_widgets_has_those_of_tqdm(self) -> None:
-        import tqdm.auto
-
-        with self.notebook(), mock.patch("importlib.util.find_spec", return_value=True), \
-                mock.patch("tqdm.auto.tqdm", tqdm.std.tqdm):
+        with self.notebook(), mock.patch("tqdm.notebook.IProgress", object()), \
+                mock.patch("tqdm.notebook.tqdm_notebook", tqdm_of_terminals):
             self.show(0, 3)
             self.show(0, 4)
-            self.assertIn("4/10", self.terminal.getvalue())
             self.bars.write("text\n")
+            self.assertRegex(self.terminal.getvalue(), r"bar 0: .* 4/10 .*\btext\n$")
             self.show(0, closed=True)
+
+    def test_a_screen_that_breaks_is_replaced_by_a_line(self) -> None:
+        self.show(0, 3)
+        with mock.patch("tqdm.std.tqdm.refresh", side_effect=RuntimeError("no widget")):
+            self.show(0, 4)
+            self.bars.write("text\n")
+        self.show(0, 5)
+        self.assertEqual(self.terminal.lines()[-2:], ["text", "bar 0: 5/10 it (50%), 0:00"])
 
     @staticmethod
     def notebook() -> mock._patch_dict:

@@ -50,17 +50,24 @@ class Bars:
             if remote:
                 self._heard[bar.key] = time.monotonic()
                 self._start_sweeper()
-            if bar.closed:
-                self._close(bar)
-            elif bar.key in self._shown:
-                self._screen.draw(bar)
-            elif not known:
-                self._show_more()
+            try:
+                if bar.closed:
+                    self._close(bar)
+                elif bar.key in self._shown:
+                    self._screen.draw(bar)
+                elif not known:
+                    self._show_more()
+            except Exception:  # a widget, say, of a version that tqdm does not know
+                self._replace_screen()
 
     def write(self, text: str) -> None:
         """Writes lines to standard error, above the bars."""
         with self._lock:
-            (self._screen if self._bars else _screens.Screen()).write(text)
+            try:
+                (self._screen if self._bars else _screens.Screen()).write(text)
+            except Exception:
+                self._replace_screen()
+                self._screen.write(text)
 
     def close_remote(self) -> None:
         """Closes the bars of tasks: the session is over."""
@@ -96,6 +103,10 @@ class Bars:
         bar.closed = True
         bar.leave = bar.leave and key not in self._heard
         self._close(bar)
+
+    def _replace_screen(self) -> None:
+        self._screen.give_up()
+        self._screen = _screens.LineScreen(clean=False)
 
     def _show_more(self) -> None:
         for key, bar in self._bars.items():

@@ -40,6 +40,9 @@ class Screen:
         """Writes lines above the bars."""
         _write(text)
 
+    def give_up(self) -> None:
+        """It failed, and another takes its place."""
+
 
 class LogScreen(Screen):
     """Now and then a line. For standard error that is a file or a pipe."""
@@ -60,12 +63,17 @@ class LogScreen(Screen):
 
 
 class LineScreen(Screen):
-    """All bars in one line that is written again and again, where there is no tqdm."""
+    """All bars in one line that is written again and again, where there is no tqdm.
 
-    def __init__(self) -> None:
+    Args:
+        clean: Nothing stands in the line.
+    """
+
+    def __init__(self, *, clean: bool = True) -> None:
         self._bars: dict[Key, BarState] = {}
         self._hidden = 0
-        self._width = 0  # of what stands in the line
+        # Characters of what stands in the line.
+        self._width = 0 if clean else shutil.get_terminal_size().columns - 1
 
     def draw(self, bar: BarState) -> None:
         self._bars.pop(bar.key, None)
@@ -142,7 +150,9 @@ class TqdmScreen(Screen):
         if count:
             text = f"... and {count} more"
             if self._more is None:
-                self._more = self._line(bar_format="{desc}", desc=text, position=len(self._bars))
+                self._clear()
+                row = self._first_row() + len(self._bars)
+                self._more = self._line(bar_format="{desc}", desc=text, position=row)
                 self._arrange()
             else:
                 self._more.set_description_str(text)
@@ -156,6 +166,10 @@ class TqdmScreen(Screen):
             sys.stderr.flush()
         else:
             _write(text)
+
+    def give_up(self) -> None:
+        for _, line in self._bars.values():
+            line.disable = True  # else it would draw once more when it is collected
 
     # ----------------------------------------------------------------------------------------------
 
@@ -222,7 +236,7 @@ class TqdmScreen(Screen):
         others = [
             abs(line.pos)
             for line in list(getattr(self._plain, "_instances", []))
-            if hasattr(line, "pos") and not any(line is own for own in ours)
+            if hasattr(line, "pos") and not line.disable and not any(line is own for own in ours)
         ]
         return max(others, default=-1) + 1 if self._lines else 0
 
@@ -231,11 +245,8 @@ def choose() -> Screen:
     """The screen for standard error as it is now."""
     has_tqdm = importlib.util.find_spec("tqdm") is not None
     if _in_notebook():
-        if has_tqdm and importlib.util.find_spec("ipywidgets") is not None:
-            from tqdm.auto import tqdm as notebook_tqdm
-
-            return TqdmScreen(notebook_tqdm, lines=False)
-        return LineScreen()
+        widget = _widget_class() if has_tqdm else None
+        return LineScreen() if widget is None else TqdmScreen(widget, lines=False)
     try:
         terminal = sys.stderr.isatty()
     except (AttributeError, ValueError):  # there is none, or it is closed
@@ -247,6 +258,14 @@ def choose() -> Screen:
     from tqdm.std import tqdm
 
     return TqdmScreen(tqdm, lines=True)
+
+
+def _widget_class() -> Any:
+    """tqdm's class for notebooks; None where ipywidgets is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tqdm's: it is experimental
+        from tqdm import notebook
+    return None if notebook.IProgress is None else notebook.tqdm_notebook
 
 
 def _in_notebook() -> bool:
