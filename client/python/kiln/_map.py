@@ -180,7 +180,7 @@ class _Run:
         num_cpus: float,
         bar: Any,
     ) -> None:
-        self._submit = _functions_for(num_cpus).get(_Chunk, func).remote
+        self._submit = _functions_for(num_cpus).submits(_Chunk, func)
         self._source = source
         self._pace = pace
         self._bar = bar

@@ -83,7 +83,8 @@ class Bars:
             self._over = True
 
     def __len__(self) -> int:
-        return len(self._bars)
+        with self._lock:
+            return len(self._bars)
 
     # --- under the lock ---------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import os
 import sys
 import types
@@ -37,32 +38,51 @@ class Setup:
         self._key = uuid.uuid4().hex
         self._initializer = initializer
         self._initargs = initargs
-        self._done = False
+        self._ready_for: object = None  # the function that was called last
 
-    def run(self) -> None:
-        """Runs the initializer unless this process has done so. Raises: InitializerError."""
-        if self._done:
+    def run(self, func: Callable[..., Any]) -> None:
+        """Runs the initializer unless this process has done so, for calls of `func`.
+
+        Raises:
+            InitializerError: It raised an exception.
+        """
+        if func is self._ready_for:
             return
-        # Functions of __main__ are sent by value, and each that is sent has globals of its own. So
-        # for the second function of a pool the names that the initializer has set are copied.
-        names: dict[str, Any] = getattr(self._initializer, "__globals__", {})
         if self._key not in _ran:
-            before = dict(names)
-            try:
-                self._initializer(*self._initargs)
-            except Exception as error:
-                raise InitializerError(
-                    f"the initializer {name_of(self._initializer)} failed in worker process "
-                    f"{os.getpid()}: {type(error).__name__}: {error}"
-                ) from error
-            _ran[self._key] = {
-                name: value
-                for name, value in names.items()
-                if name not in before or before[name] is not value
-            }
-        elif names is not vars(sys.modules.get(names.get("__name__", ""), object)):
-            names.update(_ran[self._key])
-        self._done = True
+            self._run()
+        # Functions of __main__ are sent by value, and each that is sent has globals of its own: it
+        # gets a copy of what the initializer has set in those that it was sent with.
+        names = _globals_of(func)
+        if names is not None and names.setdefault("__kiln_setup__", "") != self._key:
+            names.update(_ran[self._key], __kiln_setup__=self._key)
+        self._ready_for = func
+
+    def _run(self) -> None:
+        names = _globals_of(self._initializer) or {}
+        before = dict(names)
+        try:
+            self._initializer(*self._initargs)
+        except Exception as error:
+            raise InitializerError(
+                f"the initializer {name_of(self._initializer)} failed in worker process "
+                f"{os.getpid()}: {type(error).__name__}: {error}"
+            ) from error
+        _ran[self._key] = {
+            name: value
+            for name, value in names.items()
+            if name not in before or before[name] is not value
+        }
+        names["__kiln_setup__"] = self._key
+
+
+def _globals_of(func: object) -> dict[str, Any] | None:
+    """The globals of a function that was sent by value; None: it has those of a module."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    names: dict[str, Any] | None = getattr(func, "__globals__", None)
+    if names is None or names is vars(sys.modules.get(names.get("__name__", ""), object)):
+        return None
+    return names
 
 
 class Call:
@@ -75,8 +95,20 @@ class Call:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if self.setup is not None:
-            self.setup.run()
+            self.setup.run(self.func)
         return self.func(*args, **kwargs)
+
+
+class OpenCall:
+    """Calls, in a worker, the function that is the first argument."""
+
+    def __init__(self, setup: Setup | None) -> None:
+        self.setup = setup
+
+    def __call__(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if self.setup is not None:
+            self.setup.run(func)
+        return func(*args, **kwargs)
 
 
 class MapCall(Call):
@@ -84,7 +116,7 @@ class MapCall(Call):
 
     def __call__(self, *chunk: Any) -> Any:
         if self.setup is not None:
-            self.setup.run()
+            self.setup.run(self.func)
         items = _chunks.uncut(chunk)
         if getattr(items, "ndim", 1) > 1:
             items = items.copy()  # type: ignore[attr-defined] # rows that func may write to
@@ -96,7 +128,7 @@ class StarmapCall(Call):
 
     def __call__(self, *chunk: Any) -> Any:
         if self.setup is not None:
-            self.setup.run()
+            self.setup.run(self.func)
         items = _chunks.uncut(chunk)
         results = list(starmap(self.func, items))
         if len(results) != len(items):
@@ -125,41 +157,58 @@ class Functions:
         self._is_same = is_same
         self._known: dict[tuple[type, Any], Any] = {}  # by kind and the function, or its pickle
 
-    def get(self, kind: type[Call], func: Callable[..., Any]) -> Any:
-        """The remote function that runs `func` by a call of the given kind."""
+    def submits(self, kind: type[Call], func: Callable[..., Any]) -> Callable[..., Any]:
+        """What submits calls of this kind of `func`: it takes their arguments and returns a ref."""
         if not callable(func):
             raise TypeError(f"{func!r} is not callable")
         same = self._is_same(func)
         if same and (kind, func) in self._known:
-            return self._known[kind, func]
+            return self._known[kind, func].remote  # type: ignore[no-any-return]
+        if kind is Call and not same:
+            return self._open_call(func)
         call = kind(func, self._setup)
         key = func if same else _pickle(call)
         remote = self._known.get((kind, key))
         if remote is None:
-            remote = kiln.remote(**{"name": call.__name__, **self._options})(call)
+            remote = self._make(call, call.__name__)
             if key is not None:
-                if len(self._known) >= _MOST_FUNCTIONS:
-                    self._known.clear()
-                self._known[kind, key] = remote
-        return remote
+                self._keep(kind, key, remote)
+        return remote.remote  # type: ignore[no-any-return]
+
+    def _open_call(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        # What a session has been told of stays there, and there is a bound on it. A program that
+        # makes a new closure for each of a million calls has to send it with the call.
+        name = name_of(func)
+        if (OpenCall, name) not in self._known:
+            self._keep(OpenCall, name, self._make(OpenCall(self._setup), name))
+        return functools.partial(self._known[OpenCall, name].remote, func)
+
+    def _make(self, call: Callable[..., Any], name: str) -> Any:
+        return kiln.remote(**{"name": name, **self._options})(call)
+
+    def _keep(self, kind: type, key: Any, remote: Any) -> None:
+        if len(self._known) >= _MOST_FUNCTIONS:
+            self._known.clear()
+        self._known[kind, key] = remote
 
 
 def is_plain(func: Callable[..., Any]) -> bool:
     """Whether a function has no state but globals: a pool has those of its first call."""
-    return isinstance(func, types.BuiltinFunctionType) or (
-        type(func) is types.FunctionType and func.__closure__ is None
-    )
+    func = getattr(func, "py_func", func)  # of numba
+    if type(func) is types.FunctionType and func.__closure__ is None:
+        return True
+    return isinstance(func, type) or is_imported(func)
 
 
 def is_imported(func: Callable[..., Any]) -> bool:
     """Whether workers import the function, so that nothing of it is sent but its name."""
-    module = getattr(func, "__module__", None) or ""
-    name = getattr(func, "__qualname__", "")
-    return (
-        is_plain(func)
-        and module != "__main__"
-        and getattr(sys.modules.get(module), name, None) is func
-    )
+    module = sys.modules.get(getattr(func, "__module__", None) or "")
+    if module is None or module.__name__ == "__main__":
+        return False
+    try:
+        return operator.attrgetter(func.__qualname__)(module) is func
+    except AttributeError:
+        return False
 
 
 def _pickle(call: Call) -> bytes | None:

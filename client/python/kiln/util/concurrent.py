@@ -179,7 +179,7 @@ class Executor(futures.Executor):
             if self._shutdown:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             try:
-                future._ref = self._functions.get(kind, fn).remote(*args, **kwargs)
+                future._ref = self._functions.submits(kind, fn)(*args, **kwargs)
             except Exception as error:  # an argument that cannot be pickled
                 future._place = _SETTLED
                 future.set_running_or_notify_cancel()

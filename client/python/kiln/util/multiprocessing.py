@@ -153,7 +153,7 @@ class Pool:
         self._check_running()
 
         def submits() -> Iterator[Any]:
-            yield self._functions.get(_calls.Call, func).remote(*args, **kwds)
+            yield self._functions.submits(_calls.Call, func)(*args, **kwds)
 
         return self._start(AsyncResult(self, callback, error_callback), submits())
 
@@ -303,7 +303,7 @@ class Pool:
         def submits() -> Iterator[Any]:
             if len(items) == 0:
                 return
-            submit = self._functions.get(kind, func).remote
+            submit = self._functions.submits(kind, func)
             for start in range(0, len(items), size):
                 yield submit(*_chunks.cut(items, start, start + size))
 
@@ -315,7 +315,7 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize!r}")
-        submit = self._functions.get(_calls.MapCall, func).remote
+        submit = self._functions.submits(_calls.MapCall, func)
         items = iter(iterable)
 
         def submits() -> Iterator[Any]:
