@@ -80,6 +80,9 @@ inline constexpr int kMaxStartFailures = 5;
 inline constexpr Duration kLeaveGrace = seconds(5);
 // Idle workers above the number of CPUs end after this.
 inline constexpr Duration kIdleWorkerLife = seconds(5);
+// Fork servers without a worker kept warm; beyond it the one not used for the longest ends. A
+// Python with numpy loaded takes about 30 MB.
+inline constexpr size_t kIdleForkServers = 4;
 // Lines of a worker's output kept for the report of its crash, and bytes of each.
 inline constexpr size_t kCrashLines = 20;
 inline constexpr size_t kCrashLineBytes = 1'024;
@@ -129,7 +132,7 @@ inline constexpr size_t kEndedJobsKept = 1'000;
 // One log file; when full it is moved to ".1" and a new one begun.
 inline constexpr size_t kLogFileBytes = size_t{16} << 20;
 inline constexpr size_t kLogFiles = 3;
-// Log files of ended workers kept, oldest removed first.
+// Log files of ended workers kept, and as many of ended fork servers, oldest removed first.
 inline constexpr size_t kWorkerLogsKept = 64;
 // Time a stopping head gives running tasks and jobs.
 inline constexpr Duration kStopGrace = seconds(3);

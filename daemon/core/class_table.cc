@@ -59,7 +59,7 @@ Result<ClassId> ClassTable::Intern(TaskClass task_class) {
 }
 
 ShapeId ClassTable::InternShape(const TaskClass& task_class) {
-  const ProgramId program = task_class.library.empty() ? task_class.program : kLibraryHost;
+  const ProgramId program = task_class.program;
   const Resources& resources = task_class.resources;
   const auto next = static_cast<ShapeId>(shapes_.size());
   auto [entry, fresh] = by_shape_.emplace(std::pair{program, resources}, next);

@@ -28,7 +28,7 @@ namespace kiln::core {
 
 struct CoreOptions {
   Resources total;            // what the head has
-  int num_workers = 1;        // idle library hosts kept ready: one per CPU
+  int num_workers = 1;        // idle library hosts kept ready: one per CPU; see OnSessionOpened
   int max_workers = 9;        // processes alive at most: CPUs + limits::kExtraWorkers
   uint64_t max_queued_tasks;  // limits::kMaxQueuedTasks, smaller in tests
   uint64_t max_queued_bytes;
@@ -150,9 +150,11 @@ class Core {
   // --- sessions ----------------------------------------------------------------------------------
 
   // `program`: what runs the session's tasks that name no library (a driver's executable; for a
-  // worker the program it runs). Nothing is started for it before a task needs it.
-  // Requires: number is fresh and not kHeadSession.
-  void OnSessionOpened(SessionNumber number, SessionKind kind, ProgramId program, Time now);
+  // worker the program it runs). Nothing is started for it before a task needs it, unless
+  // `keep_ready`: then num_workers workers of it are kept as long as this driver is connected,
+  // where the cap has room for them. Requires: number is fresh and not kHeadSession.
+  void OnSessionOpened(SessionNumber number, SessionKind kind, ProgramId program, Time now,
+                       bool keep_ready = false);
   // Drops its references and unsealed objects and cancels the unfinished tasks done on its behalf,
   // those of its tasks' tasks included, detached ones excepted. For a driver's session: when no
   // other session has its program, workers of that program are retired or, after kCancelGrace,

@@ -230,6 +230,7 @@ std::string Core::Invariants::Resources() const {
 std::string Core::Invariants::Sessions() const {
   std::map<SessionNumber, SessionSums> sums;
   std::map<ProgramId, uint64_t> programs;
+  std::map<ProgramId, int> kept_by;
   state.tasks.ForEach([&](const Task& task) {
     ++sums[task.session].tasks;
     ++sums[task.root].rooted;
@@ -254,12 +255,14 @@ std::string Core::Invariants::Sessions() const {
       ++listed;
     }
     if (listed != session.tasks) return name + "lists a wrong number of tasks";
+    if (session.open && session.keeps_ready) ++kept_by[session.program];
     const bool needed = session.open || session.tasks > 0 || session.rooted > 0;
     if (!needed) return name + "is closed and still there";
     if (!session.open && !session.references.empty()) return name + "is closed and holds objects";
   }
   for (const auto& [id, program] : state.workers.programs()) {
     if (program.tasks != programs[id]) return "wrong count of tasks of a program";
+    if (program.kept_by != kept_by[id]) return "wrong count of drivers that keep a program ready";
   }
   return {};
 }

@@ -7,7 +7,8 @@
 
 namespace kiln::core {
 
-void Core::OnSessionOpened(SessionNumber number, SessionKind kind, ProgramId program, Time now) {
+void Core::OnSessionOpened(SessionNumber number, SessionKind kind, ProgramId program, Time now,
+                           bool keep_ready) {
   State& state = *state_;
   Require(state.sessions.Find(number) == nullptr, "a session number is used twice");
   state.Begin(now);
@@ -18,6 +19,8 @@ void Core::OnSessionOpened(SessionNumber number, SessionKind kind, ProgramId pro
     Program& own = state.workers.ProgramOf(program);
     ++own.open_drivers;
     ++own.sessions;
+    session.keeps_ready = keep_ready;
+    own.kept_by += keep_ready ? 1 : 0;
   }
   state.Finish();
 }
@@ -29,6 +32,7 @@ void Core::OnSessionClosed(SessionNumber number, Time now) {
   state.Begin(now);
   Program& program = state.workers.ProgramOf(session->program);
   --program.open_drivers;
+  program.kept_by -= session->keeps_ready ? 1 : 0;
   state.CloseSession(*session);
   state.Settle();
   state.CancelRooted(number);

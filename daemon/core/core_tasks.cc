@@ -126,7 +126,9 @@ Task& Core::State::InsertTask(TaskSpec spec) {
   Session& session = *sessions.Find(task.session);
   sessions.Link(session, task);
   ++sessions.Find(task.root)->rooted;
-  ++workers.ProgramOf(classes.ShapeOfClass(task.task_class).program).tasks;
+  Program& program = workers.ProgramOf(task_class.program);
+  ++program.tasks;
+  if (!task_class.library.empty()) program.shared = true;
   queued_bytes += task.args.size();
   InsertResults(task, task_class);
   return task;

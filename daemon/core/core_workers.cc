@@ -37,6 +37,7 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
   state.Begin(now);
   Program& program = state.workers.ProgramOf(worker->program);
   const bool started = worker->session != 0;
+  const Time started_at = worker->started_at;
   // One that ended before it did anything counts too, or it would be started over and over.
   const bool failed = worker->start_failed || worker->state == WorkerState::kStarting ||
                       (worker->state == WorkerState::kIdle && worker->finished == 0);
@@ -64,7 +65,9 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
   state.timers.Remove({worker->start_due, TimerKind::kWorkerStart, id});
   state.timers.Remove({worker->leave_due, TimerKind::kWorkerLeave, id});
   state.workers.Erase(*worker);
-  if (failed) state.OnStartFailed(program, why);
+  // What was started before the last failure was known fails for the same reason: a fork server
+  // that dies takes all that wait for it with it, and counts once.
+  if (failed && started_at > program.failed_at) state.OnStartFailed(program, why);
   state.Finish();
 }
 
@@ -116,6 +119,7 @@ bool Core::State::CanStart(const Program& program) const {
 
 void Core::State::Start(ProgramId program) {
   Worker& worker = workers.Insert(program);
+  worker.started_at = now;
   worker.start_due = now + limits::kWorkerStartTimeout;
   timers.Add({worker.start_due, TimerKind::kWorkerStart, worker.id});
   Decide(StartWorker{worker.id, program});
@@ -144,6 +148,7 @@ void Core::State::Kill(Worker& worker, std::string why) {
 
 void Core::State::OnStartFailed(Program& program, const std::string& reason) {
   program.failure = reason;
+  program.failed_at = now;
   const Duration doubled = std::max<Duration>(program.backoff * 2, limits::kStartBackoffFirst);
   program.backoff = std::min<Duration>(doubled, limits::kStartBackoffMost);
   // Those that work go on working off the queue.
@@ -240,9 +245,13 @@ bool Core::State::MakeRoom(Program& program, int& room_coming) {
   return true;
 }
 
+// Library hosts first, then the programs that drivers want kept ready. Nobody is retired for them:
+// at the cap an idle worker of one program is worth as much as that of another.
 void Core::State::RestoreReserve() {
-  Program& hosts = workers.ProgramOf(kLibraryHost);
-  while (hosts.staying() < options.num_workers && CanStart(hosts)) Start(kLibraryHost);
+  for (auto& [id, program] : workers.programs()) {
+    if (id != kLibraryHost && program.kept_by == 0) continue;
+    while (program.staying() < options.num_workers && CanStart(program)) Start(id);
+  }
 }
 
 bool Core::State::IsExcess(const Worker& worker) const {
@@ -256,7 +265,7 @@ bool Core::State::IsExcess(const Worker& worker) const {
 // when they were idle for kIdleWorkerLife.
 void Core::State::RetireExcess() {
   for (auto& [id, program] : workers.programs()) {
-    const bool needless = id != kLibraryHost && program.open_drivers == 0;
+    const bool needless = id != kLibraryHost && program.open_drivers == 0 && !program.shared;
     for (size_t i = 0; i < program.idle.size();) {
       Worker& worker = *program.idle[i];
       if (!IsExcess(worker)) break;

@@ -28,7 +28,8 @@ struct Session {
   SessionNumber number;
   SessionKind kind = SessionKind::kDriver;
   ProgramId program = kLibraryHost;
-  bool open = true;  // a closed one stays until its last task has ended
+  bool open = true;          // a closed one stays until its last task has ended
+  bool keeps_ready = false;  // workers of its program, while it is open
 
   IdTable<Reference> references;
   uint64_t reference_count = 0;  // all counts together

@@ -12,8 +12,8 @@
 
 namespace kiln::core {
 
-// A program that workers run: the task library host, or one driver's executable. Opaque here; the
-// process layer knows how to start each.
+// A program that workers run: the task library host, a host of Python modules, or one driver's
+// executable. Opaque here; the process layer knows how to start each.
 using ProgramId = uint32_t;
 inline constexpr ProgramId kLibraryHost = 0;
 
@@ -23,7 +23,7 @@ using ClassId = uint32_t;
 // The function and its options. See TaskClass in proto/kiln/v1/task.proto for the defaults.
 struct TaskClass {
   ProgramId program = kLibraryHost;
-  std::string library;  // absolute path; empty: the program itself has the function
+  std::string library;  // that `program` loads; empty: the program itself has the function
   std::string function;
   std::string name;  // never empty
   Resources resources{1};

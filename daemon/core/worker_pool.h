@@ -22,9 +22,12 @@ struct Program {
   int starting = 0;              // workers in kStarting
   int leaving = 0;               // workers in kLeaving
   int open_drivers = 0;          // sessions with this program
+  int kept_by = 0;               // of those, the ones that keep workers of it ready
+  bool shared = false;           // it hosts libraries: any session's tasks may need it again
   uint32_t sessions = 0;         // of drivers with it, open and closed
   uint64_t tasks = 0;            // unfinished ones that need it
   int failures = 0;              // starts that failed in a row
+  Time failed_at{};              // the last of them
   Duration backoff{0};           // before the next start after a failed one
   Time retry_at{};               // no start before
   std::string failure;           // why the last start failed; empty: all is well

@@ -43,6 +43,7 @@ struct Worker {
   uint64_t finished = 0;
   Time progress{};  // when it was given its first task or finished one
   Time idle_since{};
+  Time started_at{};
   Time start_due = kNever;  // when a starting one is given up
   Time leave_due = kNever;  // when a leaving one is killed
   // BusyWorkers: its shape and length of queue (0: not in it), and neighbours of the same.

@@ -26,7 +26,8 @@ namespace kiln::process {
 namespace {
 
 // Launches sent and not answered yet: enough to keep the keeper busy, few enough that neither
-// socket buffer can ever be full of them.
+// socket buffer can ever be full of them. Forks do not count: they may wait for their server to
+// warm up, and nothing else is to wait with them.
 constexpr size_t kMaxUnanswered = 16;
 // Messages of the keeper handled in one turn of the loop.
 constexpr int kMessagesPerTurn = 64;
@@ -40,6 +41,9 @@ std::string DescribeFailure(const LaunchSpec& spec, StartStep step, int error_nu
   if (step == StartStep::kWorkingDir) {
     return "could not enter the working directory " + spec.working_dir + ": " +
            std::strerror(error_number);
+  }
+  if (step == StartStep::kForkServer) {
+    return "could not start " + spec.executable + ": its fork server has ended";
   }
   const bool searched = spec.executable.find('/') == std::string::npos;
   const bool missing = step == StartStep::kExecute && error_number == ENOENT && searched;
@@ -101,7 +105,7 @@ class KeeperOfHead : public Keeper {
     UniqueFd fd;
   };
   struct Launched {
-    LaunchSpec spec;    // executable and working_dir, for the report
+    LaunchSpec spec;    // executable, working_dir and fork_of, for the report
     bool sent = false;  // the keeper of now has it
   };
 
@@ -123,7 +127,7 @@ class KeeperOfHead : public Keeper {
   int short_lives_ = 0;                    // keepers in a row that died without a word
   std::map<LaunchId, Launched> launches_;  // not reported as exited
   std::deque<Outgoing> outbox_;
-  size_t unanswered_ = 0;  // launches sent, neither started nor failed yet
+  size_t unanswered_ = 0;  // launches sent, neither started nor failed yet, without forks
   EventLoop::TimerId flush_timer_ = 0;
   EventLoop::TimerId restart_timer_ = 0;
   LaunchId next_launch_ = 1;
@@ -180,6 +184,7 @@ Keeper::LaunchId KeeperOfHead::Launch(const LaunchSpec& spec) {
   Launched& launch = launches_[id];
   launch.spec.executable = spec.executable;
   launch.spec.working_dir = spec.working_dir;
+  launch.spec.fork_of = spec.fork_of;
   Outgoing outgoing{{}, Encode(spec)};
   if (!outgoing.fd.valid()) {
     FailLater(id, errno);
@@ -214,7 +219,8 @@ void KeeperOfHead::Flush() {
   while (socket_.valid() && !outbox_.empty()) {
     const Outgoing& next = outbox_.front();
     const bool launch = next.message.kind == MessageKind::kLaunch;
-    if (launch && unanswered_ >= kMaxUnanswered) return;
+    const bool counts = launch && launches_[next.message.launch].spec.fork_of == 0;
+    if (counts && unanswered_ >= kMaxUnanswered) return;
     const Transfer sent = SendMessage(socket_.get(), next.message, next.fd.get());
     if (sent == Transfer::kEnded) return;  // the loop is about to tell
     if (sent == Transfer::kWouldBlock) {
@@ -222,10 +228,8 @@ void KeeperOfHead::Flush() {
       flush_timer_ = loop_->At(Clock::now() + milliseconds(1), [this] { Flush(); });
       return;
     }
-    if (launch) {
-      ++unanswered_;
-      launches_[next.message.launch].sent = true;
-    }
+    if (counts) ++unanswered_;
+    if (launch) launches_[next.message.launch].sent = true;
     outbox_.pop_front();
   }
 }
@@ -253,14 +257,15 @@ void KeeperOfHead::Handle(const Message& message, UniqueFd fd) {
   short_lives_ = 0;
   const auto found = launches_.find(message.launch);
   if (found == launches_.end()) return;
+  const size_t counted = found->second.spec.fork_of == 0 ? 1 : 0;
   ExitReport report;
   switch (message.kind) {
     case MessageKind::kStarted:
-      --unanswered_;
+      unanswered_ -= counted;
       callbacks_.started(message.launch, message.pid, fd.Release());
       return;
     case MessageKind::kNotStarted:
-      --unanswered_;
+      unanswered_ -= counted;
       report = FailureReport(found->second.spec, message.step, message.error_number);
       break;
     case MessageKind::kExited:

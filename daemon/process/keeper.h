@@ -33,13 +33,21 @@ namespace kiln::process {
 // other descriptor, default signal handling, and a variable KILN_LAUNCH of the keeper's in its
 // environment. When it ends, all it has started is ended too: the processes of its session, and
 // those that left it but carry its KILN_LAUNCH. (One that left both is ended with the head.)
+//
+// With `fork_of` nothing is executed: the launch is a fork of that fork server
+// (common/fork_server.h) as soon as the server is ready, always in a session of its own, and the
+// rest holds for it too, but that its environment is the server's to apply. It does not end with
+// the server.
 struct LaunchSpec {
-  std::string executable;         // absolute, or searched in the PATH of `env`
+  std::string executable;  // absolute, or searched in the PATH of `env`; with fork_of: a name
   std::vector<std::string> args;  // argv[0] first
   std::vector<std::string> env;   // NAME=VALUE, complete
   std::string working_dir;        // absolute; empty: the head's
   bool own_session = false;       // setsid: a job, whose whole process group is one's to signal
   mode_t umask = 022;             // not the head's own, which would make a job's files private
+  bool fork_server = false;       // it is one: gets the keeper's socket and KILN_FORK_SERVER
+  uint64_t fork_of = 0;           // launch of a fork server; 0: none
+  std::string setup;              // with fork_of: told the server, opaque here
 };
 
 // How a process ended.
@@ -87,6 +95,7 @@ class Keeper {
 
   // Exactly one `exited` follows for each launch, later, from the loop, once nothing of it is left;
   // also when the keeper dies (reported as SIGKILL). `started` comes before it if it was started.
+  // That of a fork server comes before those of the forks that it could not make any more.
   virtual LaunchId Launch(const LaunchSpec& spec) = 0;
   // Signals the process, with `group` also all it has started. A launch that has ended is ignored.
   // What outlives its first process is killed at once, except after a `group` signal: then it has

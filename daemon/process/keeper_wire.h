@@ -32,7 +32,7 @@ enum class MessageKind : uint32_t {
 };
 
 // What the keeper was doing when a start failed.
-enum class StartStep : uint32_t { kPrepare, kWorkingDir, kExecute };
+enum class StartStep : uint32_t { kPrepare, kWorkingDir, kExecute, kForkServer };
 
 struct Message {
   MessageKind kind{};

@@ -67,6 +67,13 @@ void OutputLog::Drain() {
   file_.Finish();
 }
 
+std::string WithLastOutput(std::string reason, const std::vector<std::string>& lines) {
+  if (lines.empty()) return reason;
+  reason += "; last output:";
+  for (const std::string& line : lines) reason += "\n  " + line;
+  return reason;
+}
+
 void RemoveLogs(const std::string& dir, const std::string& prefix) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {

@@ -69,6 +69,9 @@ class OutputLog {
   int fd_ = -1;
 };
 
+// Returns: `reason`, and if there are any, the lines behind it: "...; last output:\n  line".
+std::string WithLastOutput(std::string reason, const std::vector<std::string>& lines);
+
 // Removes the logs "<prefix>*.log*" in `dir`, which an earlier head left: names begin anew with
 // each head.
 void RemoveLogs(const std::string& dir, const std::string& prefix);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <deque>
@@ -16,9 +17,12 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "common/fork_server.h"
 #include "daemon/process/file_lock.h"
+#include "daemon/process/fork_orders.h"
 #include "daemon/process/keeper.h"
 #include "daemon/process/keeper_wire.h"
 #include "daemon/process/process_tree.h"
@@ -50,33 +54,50 @@ class KeeperProcess {
 
  private:
   struct Launched {
-    StartedChild child;
-    std::string mark;  // the variable in the environment of all it starts
+    StartedChild child;    // of a fork: pid 0 until its server has answered, no status
+    uint64_t fork_of = 0;  // its fork server's launch
+    std::vector<std::pair<int, bool>> signals;  // with pid 0: to be sent, with `group`
+    std::string mark;                           // the variable in the environment of all it starts
     bool own_session = false;
     bool gentle = false;  // signalled: what outlives the first process has time until SIGKILL
     bool ended = false;   // the first process was reaped
     int wait_status = 0;  // with ended
     Clock::time_point ended_at{};
-
-    // True if `entry` was started by it; nothing if that cannot be told now.
-    std::optional<bool> Has(const ProcessEntry& entry) const {
-      if (own_session && entry.session == child.pid) return true;
-      return WasStartedWith(entry.pid, mark);
-    }
   };
   using Launches = std::map<uint64_t, Launched>;
+  struct Stray {
+    ProcessEntry entry;
+    uint64_t in_session_of = 0;  // a launch; 0: of none
+  };
+  // How a child ended that no launch was known to have.
+  struct Reaped {
+    int wait_status = 0;
+    Clock::time_point at{};
+  };
 
   // One turn of the loop. Returns: false when the head is gone.
   bool Turn();
   bool ReadHead();
   void OnLaunch(uint64_t id, int spec_fd);
+  void OnFork(uint64_t id, LaunchSpec spec);
+  void ReadForkServers();
+  void ReadForkServer(uint64_t server);
+  void OnForked(const ForkAnswer& answer);
+  // A fork server is gone: tells of the forks that it did not make.
+  void EndForkServer(uint64_t server);
+  void KillStuckServers();
   void OnSignal(const Message& message);
+  void SendSignal(Launches::iterator it, int signal, bool group);
   void Reap();
+  static void SetEnded(Launched& launch, int wait_status);
+  void TellNotStarted(uint64_t id, StartStep step, int error_number);
   // The program runs, or could not be started: then the launch is forgotten.
   Launches::iterator FinishStart(Launches::iterator launch);
   void LookAfterEnded();
   // What launches have started, without their first processes and the dead.
-  std::vector<ProcessEntry> ListStrays() const;
+  std::vector<Stray> ListStrays() const;
+  // True if the launch has started it; nothing if that cannot be told now.
+  static std::optional<bool> Has(const Launches::value_type& launch, const Stray& stray);
   void Tell(const Message& message, UniqueFd fd = {});
   void Flush();
   void End();
@@ -87,6 +108,8 @@ class KeeperProcess {
   Setup setup_;
   UniqueFd lock_;
   Launches launches_;
+  ForkOrders forks_;
+  std::map<pid_t, Reaped> reaped_;  // while a fork may have ended before it was told of
   std::deque<std::pair<Message, UniqueFd>> outbox_;
   size_t ended_ = 0;  // launches with `ended`
   std::string mark_prefix_;
@@ -134,7 +157,9 @@ bool KeeperProcess::Turn() {
   for (const auto& [id, launch] : launches_) {
     if (launch.child.status.valid()) fds.push_back({launch.child.status.get(), POLLIN, 0});
   }
-  if (poll(fds.data(), fds.size(), ended_ > 0 ? kLookMilliseconds : -1) < 0) return errno == EINTR;
+  forks_.AppendPolls(&fds);
+  const bool looks = ended_ > 0 || forks_.any_may_be_stuck();
+  if (poll(fds.data(), fds.size(), looks ? kLookMilliseconds : -1) < 0) return errno == EINTR;
   if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !ReadHead()) return false;
   for (auto launch = launches_.begin(); launch != launches_.end();) {
     launch = launch->second.child.status.valid() ? FinishStart(launch) : std::next(launch);
@@ -142,6 +167,7 @@ bool KeeperProcess::Turn() {
   signalfd_siginfo signal;
   while (read(signals_.get(), &signal, sizeof signal) > 0) {
   }
+  ReadForkServers();
   Reap();
   if (ended_ > 0) LookAfterEnded();
   Flush();
@@ -169,23 +195,112 @@ bool KeeperProcess::ReadHead() {
 
 void KeeperProcess::OnLaunch(uint64_t id, int spec_fd) {
   std::optional<LaunchSpec> spec = DecodeLaunchSpec(spec_fd);
-  StartFailure failure{StartStep::kPrepare, EINVAL};
-  Launched launch;
-  if (spec) {
-    launch.own_session = spec->own_session;
-    launch.mark = mark_prefix_ + std::to_string(id);
-    std::erase_if(spec->env, [](const std::string& item) { return item.starts_with(kMarkName); });
-    spec->env.push_back(launch.mark);
-    launch.child = StartChild(*spec, &failure);
+  if (!spec) return TellNotStarted(id, StartStep::kPrepare, EINVAL);
+  const std::string server_name = std::string(kForkServerVariable) + "=";
+  std::erase_if(spec->env, [&](const std::string& item) {
+    return item.starts_with(kMarkName) || item.starts_with(server_name);
+  });
+  const std::string mark = mark_prefix_ + std::to_string(id);
+  spec->env.push_back(mark);
+  if (spec->fork_of != 0) return OnFork(id, std::move(*spec));
+
+  int ends[2] = {-1, -1};
+  if (spec->fork_server) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+      return TellNotStarted(id, StartStep::kPrepare, errno);
+    }
+    spec->env.push_back(server_name + std::to_string(kForkServerSocket));
   }
-  if (launch.child.pid == 0) {
-    Message message = MakeMessage(MessageKind::kNotStarted, id);
-    message.step = failure.step;
-    message.error_number = failure.error_number;
-    Tell(message);
+  UniqueFd ours(ends[0]);
+  const UniqueFd servers(ends[1]);
+  Launched launch;
+  launch.own_session = spec->own_session;
+  launch.mark = mark;
+  StartFailure failure;
+  launch.child = StartChild(*spec, servers.get(), &failure);
+  if (launch.child.pid == 0) return TellNotStarted(id, failure.step, failure.error_number);
+  if (spec->fork_server) forks_.AddServer(id, std::move(ours));
+  launches_.emplace(id, std::move(launch));
+}
+
+void KeeperProcess::OnFork(uint64_t id, LaunchSpec spec) {
+  if (!forks_.HasServer(spec.fork_of)) return TellNotStarted(id, StartStep::kForkServer, 0);
+  Launched launch;
+  launch.fork_of = spec.fork_of;
+  launch.own_session = true;
+  launch.mark = spec.env.back();
+  ForkOrder order;
+  order.env = std::move(spec.env);
+  order.working_dir = std::move(spec.working_dir);
+  order.setup = std::move(spec.setup);
+  order.umask = spec.umask;
+  order.keeper = getpid();
+  UniqueFd output;
+  UniqueFd file(EncodeForkOrder(order));
+  if (!file.valid() || !MakeOutputPipe(&launch.child.output, &output)) {
+    return TellNotStarted(id, StartStep::kPrepare, errno);
+  }
+  forks_.Add(launch.fork_of, id, std::move(output), std::move(file));
+  launches_.emplace(id, std::move(launch));
+  forks_.Send();
+}
+
+void KeeperProcess::ReadForkServers() {
+  for (const uint64_t server : forks_.Servers()) ReadForkServer(server);
+  forks_.Send();
+  KillStuckServers();
+  if (!forks_.any_sent()) reaped_.clear();
+}
+
+void KeeperProcess::ReadForkServer(uint64_t server) {
+  for (const ForkAnswer& answer : forks_.Receive(server)) OnForked(answer);
+}
+
+void KeeperProcess::OnForked(const ForkAnswer& answer) {
+  const auto found = launches_.find(answer.launch);
+  if (found == launches_.end()) return;
+  Launched& launch = found->second;
+  if (answer.pid <= 1) {
+    const bool chdir_failed = answer.step == ForkStep::kWorkingDir;
+    TellNotStarted(answer.launch, chdir_failed ? StartStep::kWorkingDir : StartStep::kPrepare,
+                   answer.error_number);
+    launches_.erase(found);
     return;
   }
-  launches_.emplace(id, std::move(launch));
+  launch.child.pid = answer.pid;
+  Message message = MakeMessage(MessageKind::kStarted, answer.launch);
+  message.pid = answer.pid;
+  Tell(message, std::move(launch.child.output));
+  const auto reaped = reaped_.find(answer.pid);
+  if (reaped != reaped_.end() &&
+      reaped->second.at.time_since_epoch() >= std::chrono::nanoseconds(answer.forked_ns)) {
+    SetEnded(launch, reaped->second.wait_status);
+    ++ended_;
+    reaped_.erase(reaped);
+  }
+  for (const auto& [signal, group] : std::exchange(launch.signals, {})) {
+    SendSignal(found, signal, group);
+  }
+}
+
+void KeeperProcess::EndForkServer(uint64_t server) {
+  for (const uint64_t launch : forks_.RemoveServer(server)) {
+    if (launches_.erase(launch) == 1) TellNotStarted(launch, StartStep::kForkServer, 0);
+  }
+}
+
+void KeeperProcess::KillStuckServers() {
+  for (const uint64_t server : forks_.Stuck(Clock::now())) {
+    const auto found = launches_.find(server);
+    if (found != launches_.end() && !found->second.ended) kill(found->second.child.pid, SIGKILL);
+  }
+}
+
+void KeeperProcess::TellNotStarted(uint64_t id, StartStep step, int error_number) {
+  Message message = MakeMessage(MessageKind::kNotStarted, id);
+  message.step = step;
+  message.error_number = error_number;
+  Tell(message);
 }
 
 KeeperProcess::Launches::iterator KeeperProcess::FinishStart(Launches::iterator launch) {
@@ -201,11 +316,9 @@ KeeperProcess::Launches::iterator KeeperProcess::FinishStart(Launches::iterator 
     Tell(message, std::move(child.output));
     return std::next(launch);
   }
-  Message message = MakeMessage(MessageKind::kNotStarted, id);
-  message.step = failure.step;
-  message.error_number = failure.error_number;
-  Tell(message);
+  TellNotStarted(id, failure.step, failure.error_number);
   if (launch->second.ended) --ended_;
+  EndForkServer(id);
   return launches_.erase(launch);  // Reap takes it for any other orphan
 }
 
@@ -213,18 +326,30 @@ void KeeperProcess::OnSignal(const Message& message) {
   const auto found = launches_.find(message.launch);
   if (found == launches_.end()) return;
   Launched& launch = found->second;
-  const pid_t first = launch.child.pid;
-  if (message.group == 0) {
-    if (!launch.ended) kill(first, message.signal);
+  if (launch.child.pid != 0) return SendSignal(found, message.signal, message.group != 0);
+  if (message.signal != SIGKILL || !forks_.Withdraw(launch.fork_of, found->first, Clock::now())) {
+    launch.signals.emplace_back(message.signal, message.group != 0);  // until it is there
     return;
   }
-  launch.gentle = message.signal != SIGKILL;
-  if (!launch.ended && (!launch.own_session || kill(-first, message.signal) != 0)) {
-    kill(first, message.signal);
+  Message exited = MakeMessage(MessageKind::kExited, found->first);
+  exited.exit_code = -1;
+  exited.signal = SIGKILL;
+  Tell(exited);
+  launches_.erase(found);
+}
+
+void KeeperProcess::SendSignal(Launches::iterator it, int signal, bool group) {
+  Launched& launch = it->second;
+  const pid_t first = launch.child.pid;
+  if (!group) {
+    if (!launch.ended) kill(first, signal);
+    return;
   }
-  for (const ProcessEntry& stray : ListStrays()) {
-    const bool told = !launch.ended && launch.own_session && stray.group == first;
-    if (!told && launch.Has(stray) == true) kill(stray.pid, message.signal);
+  launch.gentle = signal != SIGKILL;
+  if (!launch.ended && (!launch.own_session || kill(-first, signal) != 0)) kill(first, signal);
+  for (const Stray& stray : ListStrays()) {
+    const bool told = !launch.ended && launch.own_session && stray.entry.group == first;
+    if (!told && Has(*it, stray) == true) kill(stray.entry.pid, signal);
   }
 }
 
@@ -232,31 +357,50 @@ void KeeperProcess::Reap() {
   int wait_status = 0;
   pid_t pid;
   while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
-    for (auto& [id, launch] : launches_) {
-      if (launch.child.pid != pid || launch.ended) continue;
-      launch.ended = true;
-      launch.wait_status = wait_status;
-      launch.ended_at = Clock::now();
+    const auto found = std::find_if(launches_.begin(), launches_.end(), [&](const auto& entry) {
+      return entry.second.child.pid == pid && !entry.second.ended;
+    });
+    if (found != launches_.end()) {
+      SetEnded(found->second, wait_status);
       ++ended_;
-      break;
+      // What it has answered is known before anything it left behind is looked for.
+      if (forks_.HasServer(found->first)) ReadForkServer(found->first);
+    } else if (forks_.any_sent()) {
+      reaped_[pid] = {wait_status, Clock::now()};
     }
   }
 }
 
-std::vector<ProcessEntry> KeeperProcess::ListStrays() const {
+void KeeperProcess::SetEnded(Launched& launch, int wait_status) {
+  launch.ended = true;
+  launch.wait_status = wait_status;
+  launch.ended_at = Clock::now();
+}
+
+std::optional<bool> KeeperProcess::Has(const Launches::value_type& launch, const Stray& stray) {
+  // The session comes first: a fork shows the environment of its server, and so its mark.
+  if (stray.in_session_of != 0) return stray.in_session_of == launch.first;
+  return WasStartedWith(stray.entry.pid, launch.second.mark);
+}
+
+std::vector<KeeperProcess::Stray> KeeperProcess::ListStrays() const {
   std::set<pid_t> firsts;
+  std::map<pid_t, uint64_t> sessions;
   for (const auto& [id, launch] : launches_) {
     if (!launch.ended) firsts.insert(launch.child.pid);
+    if (launch.own_session) sessions[launch.child.pid] = id;
   }
-  std::vector<ProcessEntry> strays = DescendantsOf(getpid());
-  std::erase_if(strays, [&](const ProcessEntry& entry) {
-    return entry.zombie || firsts.contains(entry.pid);
-  });
+  std::vector<Stray> strays;
+  for (const ProcessEntry& entry : DescendantsOf(getpid())) {
+    if (entry.zombie || firsts.contains(entry.pid)) continue;
+    const auto owner = sessions.find(entry.session);
+    strays.push_back({entry, owner == sessions.end() ? 0 : owner->second});
+  }
   return strays;
 }
 
 void KeeperProcess::LookAfterEnded() {
-  const std::vector<ProcessEntry> strays = ListStrays();
+  const std::vector<Stray> strays = ListStrays();
   for (auto it = launches_.begin(); it != launches_.end();) {
     if (it->second.ended && it->second.child.status.valid()) it = FinishStart(it);
     if (it == launches_.end()) break;
@@ -267,11 +411,11 @@ void KeeperProcess::LookAfterEnded() {
     }
     bool remains = false;
     bool unknown = false;
-    for (const ProcessEntry& stray : strays) {
-      const std::optional<bool> has = launch.Has(stray);
+    for (const Stray& stray : strays) {
+      const std::optional<bool> has = Has(*it, stray);
       remains = remains || has == true;
       unknown = unknown || !has;
-      if (has == true && !launch.gentle) kill(stray.pid, SIGKILL);
+      if (has == true && !launch.gentle) kill(stray.entry.pid, SIGKILL);
     }
     const Clock::duration since = Clock::now() - launch.ended_at;
     const bool waits_for_remains = remains && (launch.gentle || since < kRemainsTimeout);
@@ -284,6 +428,7 @@ void KeeperProcess::LookAfterEnded() {
     message.signal = WIFSIGNALED(launch.wait_status) ? WTERMSIG(launch.wait_status) : 0;
     Tell(message);
     --ended_;
+    EndForkServer(id);
     it = launches_.erase(it);
   }
 }

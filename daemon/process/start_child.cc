@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "common/fork_server.h"
+
 namespace kiln::process {
 namespace {
 
@@ -31,7 +33,8 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
 }
 
 [[noreturn]] void RunChild(const LaunchSpec& spec, std::vector<char*>& args,
-                           std::vector<char*>& env, pid_t keeper, int output_fd, int status_fd) {
+                           std::vector<char*>& env, pid_t keeper, int output_fd, int status_fd,
+                           int server_fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != keeper) _exit(kNotStartedCode);  // it died before the line above
   if (spec.own_session) setsid();
@@ -45,6 +48,10 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   }
   // Ours are close-on-exec already; this is for what the keeper itself may have inherited.
   close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+  // The keeper's own socket has this number, so none that is needed here does.
+  if (server_fd >= 0 && dup2(server_fd, kForkServerSocket) < 0) {
+    Fail(status_fd, StartStep::kPrepare);
+  }
   environ = env.data();  // execvp searches the PATH of this
   sigset_t none;
   sigemptyset(&none);
@@ -53,7 +60,9 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   Fail(status_fd, StartStep::kExecute);
 }
 
-bool MakePipe(UniqueFd* reader, UniqueFd* writer) {
+}  // namespace
+
+bool MakeOutputPipe(UniqueFd* reader, UniqueFd* writer) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return false;
   reader->Reset(ends[0]);
@@ -61,23 +70,23 @@ bool MakePipe(UniqueFd* reader, UniqueFd* writer) {
   return fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
-}  // namespace
-
-StartedChild StartChild(const LaunchSpec& spec, StartFailure* failure) {
+StartedChild StartChild(const LaunchSpec& spec, int server_fd, StartFailure* failure) {
   StartedChild child;
   UniqueFd output_writer;
   UniqueFd status_writer;
   std::vector<char*> args = Pointers(spec.args);
   std::vector<char*> env = Pointers(spec.env);
   const pid_t keeper = getpid();
-  const bool piped =
-      MakePipe(&child.output, &output_writer) && MakePipe(&child.status, &status_writer);
+  const bool piped = MakeOutputPipe(&child.output, &output_writer) &&
+                     MakeOutputPipe(&child.status, &status_writer);
   const pid_t pid = piped ? fork() : -1;
   if (pid < 0) {
     *failure = StartFailure{StartStep::kPrepare, errno};
     return {};
   }
-  if (pid == 0) RunChild(spec, args, env, keeper, output_writer.get(), status_writer.get());
+  if (pid == 0) {
+    RunChild(spec, args, env, keeper, output_writer.get(), status_writer.get(), server_fd);
+  }
   child.pid = pid;
   return child;
 }

@@ -28,8 +28,12 @@ struct StartedChild {
   UniqueFd status;
 };
 
-// Errors: `failure`, with pid 0.
-// Requires: descriptors 0 to 2 are open; the caller has blocked all signals.
-StartedChild StartChild(const LaunchSpec& spec, StartFailure* failure);
+// `server_fd`: the child's end of a fork server's socket, which it finds at kForkServerSocket;
+// stays the caller's; -1: none. Errors: `failure`, with pid 0. Requires: descriptors 0 to 2 are
+// open; the caller has blocked all signals.
+StartedChild StartChild(const LaunchSpec& spec, int server_fd, StartFailure* failure);
+
+// A pipe whose reader does not block. Returns: false, with errno.
+bool MakeOutputPipe(UniqueFd* reader, UniqueFd* writer);
 
 }  // namespace kiln::process

@@ -2,9 +2,6 @@
 
 #include <signal.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "common/check.h"
@@ -12,35 +9,20 @@
 #include "daemon/process/environment.h"
 
 namespace kiln::process {
-namespace {
-
-std::string WithLastOutput(std::string reason, const std::vector<std::string>& lines) {
-  if (lines.empty()) return reason;
-  reason += "; last output:";
-  for (const std::string& line : lines) reason += "\n  " + line;
-  return reason;
-}
-
-}  // namespace
-
-Program LibraryHost() {
-  Program host;
-  host.env = OwnEnvironment();
-  if (const char* binary = std::getenv("KILN_WORKER_BINARY");
-      binary != nullptr && *binary != '\0') {
-    host.executable = binary;
-  } else {
-    std::error_code error;
-    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-    host.executable = (self.parent_path() / "kiln-worker").string();
-  }
-  host.args = {host.executable};
-  return host;
-}
 
 WorkerLauncher::WorkerLauncher(EventLoop* loop, Keeper* keeper, WorkerLauncherOptions options,
                                Callbacks callbacks)
-    : loop_(loop), keeper_(keeper), options_(std::move(options)), callbacks_(std::move(callbacks)) {
+    : loop_(loop),
+      keeper_(keeper),
+      options_(std::move(options)),
+      callbacks_(std::move(callbacks)),
+      servers_(loop, keeper,
+               {options_.log_dir,
+                {"KILN_ADDRESS=" + options_.address, "KILN_SESSION_DIR=" + options_.session_dir},
+                options_.logs_kept},
+               [this](ForkServers::Server server, const std::string& how) {
+                 OnServerEnded(server, how);
+               }) {
   RemoveLogs(options_.log_dir, "worker-");
   programs_[core::kLibraryHost] = Interned{options_.library_host, 1};
 }
@@ -63,6 +45,17 @@ void WorkerLauncher::Drop(core::ProgramId id) {
   if (found == programs_.end() || --found->second.uses > 0) return;
   by_content_.erase(found->second.program);
   programs_.erase(found);
+}
+
+core::ProgramId WorkerLauncher::PythonHost(const std::string& root) {
+  const auto [found, is_new] = python_hosts_.emplace(root, core::ProgramId{});
+  if (is_new) found->second = Intern(process::PythonHost(root));
+  return found->second;
+}
+
+void WorkerLauncher::Warm(core::ProgramId id) {
+  const Program* program = FindProgram(id);
+  if (program != nullptr && program->fork_server) servers_.Find(*program);
 }
 
 const Program* WorkerLauncher::FindProgram(core::ProgramId id) const {
@@ -96,13 +89,21 @@ void WorkerLauncher::Start(WorkerId worker, core::ProgramId program_id) {
       OutputLog::Callbacks{{}, [this, worker](std::vector<std::string> lines) {
                              if (callbacks_.lines) callbacks_.lines(worker, std::move(lines));
                            }});
+  if (program->second.program.fork_server) {
+    record.server = servers_.Find(program->second.program);
+    servers_.Use(record.server);
+    spec.fork_of = record.server;
+    spec.setup = program->second.program.setup;
+  }
   record.launch = keeper_->Launch(spec);
   by_launch_[record.launch] = worker;
 }
 
 void WorkerLauncher::Kill(WorkerId worker) {
   const auto found = workers_.find(worker);
-  if (found != workers_.end()) keeper_->Signal(found->second.launch, SIGKILL, true);
+  if (found == workers_.end()) return;
+  keeper_->Signal(found->second.launch, SIGKILL, true);
+  if (found->second.server != 0 && found->second.pid == 0) servers_.OnGivenUp(found->second.server);
 }
 
 void WorkerLauncher::ReadOutput(WorkerId worker) {
@@ -117,9 +118,10 @@ pid_t WorkerLauncher::FindPid(WorkerId worker) const {
 
 bool WorkerLauncher::OnStarted(Keeper::LaunchId launch, pid_t pid, int output_fd) {
   const auto found = by_launch_.find(launch);
-  if (found == by_launch_.end()) return false;
+  if (found == by_launch_.end()) return servers_.OnStarted(launch, pid, output_fd);
   Worker& worker = workers_.at(found->second);
   worker.pid = pid;
+  if (worker.server != 0) servers_.OnForked(worker.server);
   worker.log->Attach(output_fd);
   log::Info("event=worker_started worker={} pid={} program={}", found->second, pid, worker.program);
   if (callbacks_.started) callbacks_.started(found->second, pid);
@@ -128,9 +130,18 @@ bool WorkerLauncher::OnStarted(Keeper::LaunchId launch, pid_t pid, int output_fd
 
 bool WorkerLauncher::OnExited(Keeper::LaunchId launch, const ExitReport& report) {
   const auto found = by_launch_.find(launch);
-  if (found == by_launch_.end()) return false;
-  Lose(found->second, Describe(report));
+  if (found == by_launch_.end()) return servers_.OnExited(launch, report);
+  const Worker& worker = workers_.at(found->second);
+  const bool has_reason = !report.started && !worker.server_end.empty();
+  Lose(found->second, has_reason ? worker.server_end : Describe(report));
   return true;
+}
+
+void WorkerLauncher::OnServerEnded(ForkServers::Server server, const std::string& how) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.server == server && worker.pid == 0)
+      worker.server_end = "its fork server ended: " + how;
+  }
 }
 
 void WorkerLauncher::Lose(WorkerId id, const std::string& how) {
@@ -147,6 +158,7 @@ void WorkerLauncher::Lose(WorkerId id, const std::string& how) {
     ended_logs_.pop_front();
   }
   Drop(worker.program);
+  if (worker.server != 0) servers_.Drop(worker.server);
   callbacks_.lost(id, reason);
 }
 

@@ -18,30 +18,19 @@
 #include "common/ids.h"
 #include "common/limits.h"
 #include "daemon/core/task.h"
+#include "daemon/process/fork_servers.h"
 #include "daemon/process/keeper.h"
 #include "daemon/process/output_log.h"
+#include "daemon/process/program.h"
 
 namespace kiln::process {
 
-// What a worker runs. Equal ones are one program.
-struct Program {
-  std::string executable;         // absolute
-  std::vector<std::string> args;  // argv[0] first
-  std::vector<std::string> env;   // NAME=VALUE, complete but for what the head sets on top
-  std::string cwd;                // absolute; empty: the head's
-  auto operator<=>(const Program&) const = default;
-};
-
-// The task library host: $KILN_WORKER_BINARY, else kiln-worker beside this executable, with the
-// head's own environment.
-Program LibraryHost();
-
 struct WorkerLauncherOptions {
-  std::string log_dir;      // logs of workers of an earlier head are removed from it
+  std::string log_dir;      // logs of workers and fork servers of an earlier head are removed
   std::string address;      // KILN_ADDRESS of the workers
   std::string session_dir;  // KILN_SESSION_DIR of the workers
   Program library_host;     // program core::kLibraryHost
-  size_t logs_kept = limits::kWorkerLogsKept;  // of ended workers
+  size_t logs_kept = limits::kWorkerLogsKept;  // of ended workers, and of ended fork servers
 };
 
 class WorkerLauncher {
@@ -66,12 +55,22 @@ class WorkerLauncher {
   // Forgets the program once as many releases as interns have come and none of its workers lives.
   // Its number is not used again.
   void Release(core::ProgramId id);
+  // Returns: the number of process::PythonHost(root), the same for each call; it is never released.
+  core::ProgramId PythonHost(const std::string& root);
+  // The same as a function; this must live as long.
+  std::function<core::ProgramId(const std::string&)> PythonHosts() {
+    return [this](const std::string& root) { return PythonHost(root); };
+  }
   // Returns: nothing if unknown.
   const Program* FindProgram(core::ProgramId id) const;
 
+  // Starts the program's fork server, if it has one and it is not there: the workers that will be
+  // wanted soon find it warm. Start does so too.
+  void Warm(core::ProgramId id);
   // Starts a process for `worker`: decision StartWorker. Its environment has KILN_WORKER,
   // KILN_ADDRESS and KILN_SESSION_DIR. `lost` follows exactly once, later, from the loop; also if
-  // the program is unknown.
+  // the program is unknown. If its fork server ends before it has made the worker, the reason is
+  // the server's, with the server's last output.
   // Requires: worker is fresh.
   void Start(WorkerId worker, core::ProgramId program);
   // SIGKILL, also to what it has started: decision KillWorker. Ignored if it has ended.
@@ -84,7 +83,7 @@ class WorkerLauncher {
   // Workers started and not lost.
   size_t alive() const { return workers_.size(); }
 
-  // Events of the keeper. Each returns false if the launch is no worker's.
+  // Events of the keeper. Each returns false if the launch is no worker's and no fork server's.
   bool OnStarted(Keeper::LaunchId launch, pid_t pid, int output_fd);
   bool OnExited(Keeper::LaunchId launch, const ExitReport& report);
 
@@ -97,18 +96,23 @@ class WorkerLauncher {
     core::ProgramId program;
     Keeper::LaunchId launch;
     pid_t pid = 0;
+    ForkServers::Server server = 0;  // that makes or made it; 0: none
+    std::string server_end;          // why the server could not make it
     std::unique_ptr<OutputLog> log;
   };
 
   void Drop(core::ProgramId id);
   void Lose(WorkerId worker, const std::string& reason);
+  void OnServerEnded(ForkServers::Server server, const std::string& how);
 
   EventLoop* loop_;
   Keeper* keeper_;
   WorkerLauncherOptions options_;
   Callbacks callbacks_;
+  ForkServers servers_;
   std::unordered_map<core::ProgramId, Interned> programs_;
   std::map<Program, core::ProgramId> by_content_;
+  std::map<std::string, core::ProgramId> python_hosts_;  // by root
   core::ProgramId next_program_ = core::kLibraryHost + 1;
   std::unordered_map<WorkerId, Worker> workers_;  // started and not lost
   std::unordered_map<Keeper::LaunchId, WorkerId> by_launch_;

@@ -65,7 +65,8 @@ Result<core::ClassId> TasksService::InternClass(const v1::RunRequest& request) {
         Code::kInvalidArgument,
         "no task library named; only functions of libraries can be run without a session");
   }
-  Result<core::TaskClass> task_class = sessions::FromProto(options, core::kLibraryHost);
+  Result<core::TaskClass> task_class =
+      sessions::FromProto(options, core::kLibraryHost, context_->launcher->PythonHosts());
   if (!task_class.ok()) return task_class.status();
   return context_->core->InternClass(std::move(*task_class));
 }

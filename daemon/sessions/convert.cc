@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "common/clock.h"
@@ -20,16 +21,45 @@ Status CheckAmount(const std::string& name, double amount) {
                 "resource " + name + " = " + std::to_string(amount) + "; it must be 0 or more");
 }
 
+constexpr std::string_view kPythonPrefix = "python:";
+
+bool IsPython(const std::string& library) {
+  return library.starts_with(kPythonPrefix);
+}
+
+std::string PythonRoot(const std::string& library) {
+  return library.substr(kPythonPrefix.size());
+}
+
+Status CheckFunction(const std::string& library, const std::string& function) {
+  if (function.empty()) return Status(Code::kInvalidArgument, "a task class has no function");
+  const auto refuse = [&](const std::string& what) {
+    return Status(Code::kInvalidArgument, "the task library \"" + library + "\" " + what);
+  };
+  if (library.find('\0') != library.npos) return refuse("has a zero byte in its path");
+  if (!IsPython(library)) {
+    if (library.empty() || library[0] == '/') return Status();
+    return refuse("must be an absolute path, or python: and the absolute path of a directory");
+  }
+  if (!PythonRoot(library).starts_with('/')) {
+    return refuse("must name a directory by its absolute path, as in python:/home/me/project");
+  }
+  const size_t colon = function.find(':');
+  if (colon == function.npos || colon == 0 || colon + 1 == function.size()) {
+    return Status(Code::kInvalidArgument, "the function \"" + function +
+                                              "\" of a python: library " +
+                                              "must be named as in package.module:name");
+  }
+  return Status();
+}
+
 }  // namespace
 
-Result<core::TaskClass> FromProto(const v1::TaskClass& in, core::ProgramId program) {
-  if (in.function().empty()) return Status(Code::kInvalidArgument, "a task class has no function");
-  if (!in.library().empty() && in.library()[0] != '/') {
-    return Status(Code::kInvalidArgument,
-                  "the task library \"" + in.library() + "\" must be an absolute path");
-  }
+Result<core::TaskClass> FromProto(
+    const v1::TaskClass& in, core::ProgramId program,
+    const std::function<core::ProgramId(const std::string& root)>& python_host) {
+  if (Status s = CheckFunction(in.library(), in.function()); !s.ok()) return s;
   core::TaskClass out;
-  out.program = in.library().empty() ? program : core::kLibraryHost;
   out.library = in.library();
   out.function = in.function();
   out.name = in.name().empty() ? in.function() : in.name();
@@ -49,6 +79,9 @@ Result<core::TaskClass> FromProto(const v1::TaskClass& in, core::ProgramId progr
   out.priority = in.priority();
   out.detached = in.detached();
   out.num_returns = std::max<uint32_t>(in.num_returns(), 1);
+  out.program = in.library().empty()     ? program
+                : IsPython(in.library()) ? python_host(PythonRoot(in.library()))
+                                         : core::kLibraryHost;
   return out;
 }
 

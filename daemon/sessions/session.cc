@@ -140,9 +140,13 @@ Status Session::OnHello(const v1::Hello& hello, Time now) {
       program_ = context.launcher->Intern({program.executable(),
                                            {program.args().begin(), program.args().end()},
                                            {program.env().begin(), program.env().end()},
-                                           program.working_dir()});
+                                           program.working_dir(),
+                                           program.fork_server(),
+                                           program.setup()});
+      context.launcher->Warm(program_);
     }
-    context.core->OnSessionOpened(number, core::SessionKind::kDriver, program_, now);
+    context.core->OnSessionOpened(number, core::SessionKind::kDriver, program_, now,
+                                  hello.program().fork_server());
   } else {
     return Broken("Hello must name its kind");
   }
@@ -168,7 +172,8 @@ Status Session::OnHello(const v1::Hello& hello, Time now) {
 }
 
 Status Session::OnTaskClass(const v1::TaskClass& task_class) {
-  Result<core::TaskClass> converted = FromProto(task_class, program_);
+  Result<core::TaskClass> converted =
+      FromProto(task_class, program_, table_->context().launcher->PythonHosts());
   if (!converted.ok()) return converted.status();
   if (task_class.library().empty() && program_ == core::kLibraryHost) {
     return Status(Code::kInvalidArgument, "task class " + task_class.function() +

@@ -177,8 +177,7 @@ void Simulation::OnRun(const RunTask& run) {
   const auto task = core_.FindTask(run.task);
   Check(task.has_value(), "runs an unknown task");
   const TaskClass& task_class = *task->task_class;
-  const ProgramId program = task_class.library.empty() ? task_class.program : kLibraryHost;
-  Check(program == process.program, "runs a task on a foreign program");
+  Check(task_class.program == process.program, "runs a task on a foreign program");
   Check(process.session != 0, "runs a task on a worker that is not ready");
   for (ObjectId ref : task->refs) {
     const auto view = core_.FindObject(ref);

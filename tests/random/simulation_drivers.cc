@@ -7,6 +7,8 @@
 namespace kiln::core {
 namespace {
 
+constexpr ProgramId kPythonHost = 3;  // no driver's
+
 void EraseOne(std::vector<ObjectId>& ids, ObjectId id) {
   auto at = std::find(ids.begin(), ids.end(), id);
   if (at != ids.end()) ids.erase(at);
@@ -24,7 +26,8 @@ void Simulation::OpenDriver() {
   driver.session = next_session_++;
   driver.program = static_cast<ProgramId>(Number(3));  // 0: all its tasks name a library
   drivers_.push_back(driver);
-  core_.OnSessionOpened(driver.session, SessionKind::kDriver, driver.program, now_);
+  const bool keep_ready = driver.program != kLibraryHost && Chance(30);
+  core_.OnSessionOpened(driver.session, SessionKind::kDriver, driver.program, now_, keep_ready);
 }
 
 void Simulation::CloseDriver(size_t index) {
@@ -37,7 +40,11 @@ void Simulation::CloseDriver(size_t index) {
 TaskClass Simulation::RandomClass(ProgramId program) {
   TaskClass task_class;
   task_class.program = program;
-  if (program == kLibraryHost || Chance(50)) task_class.library = "/lib.so";
+  if (program == kLibraryHost || Chance(50)) {
+    const bool python = Chance(15);
+    task_class.library = python ? "python:/lib" : "/lib.so";
+    task_class.program = python ? kPythonHost : kLibraryHost;
+  }
   task_class.function = "f" + std::to_string(Number(2));
   task_class.name = task_class.function;
   const double cpus[] = {1, 1, 1, 1, 0.5, 2, 0, 5};

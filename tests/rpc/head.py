@@ -68,10 +68,10 @@ def clean_environment():
 class Head:
     """A running head and the stubs of its services over its unix socket."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, env=None):
         self.root = tempfile.mkdtemp(prefix="kiln-rpc-")
         self.session_dir = os.path.join(self.root, "head")
-        self.env = {**clean_environment(), "KILN_SESSION_DIR": self.session_dir}
+        self.env = {**clean_environment(), **(env or {}), "KILN_SESSION_DIR": self.session_dir}
         try:
             started = self.run("start", "--head", "--num-cpus", "2", "--json", *args)
             if started.returncode != 0:

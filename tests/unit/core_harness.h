@@ -174,9 +174,9 @@ class CoreHarness {
     Pump();
     return outcome.value();
   }
-  SessionNumber OpenDriver(ProgramId program) {
+  SessionNumber OpenDriver(ProgramId program, bool keep_ready = false) {
     const SessionNumber session = next_session_++;
-    core.OnSessionOpened(session, SessionKind::kDriver, program, now);
+    core.OnSessionOpened(session, SessionKind::kDriver, program, now, keep_ready);
     Pump();
     return session;
   }

@@ -158,6 +158,21 @@ TEST_CASE("starts that fail back off, then the waiting tasks fail with the reaso
   CHECK(h.core.GetTotals().worker_failures.empty());
 }
 
+TEST_CASE("workers that were started together and fail together are one failure") {
+  H h(8);
+  h.auto_ready = false;
+  std::vector<TaskId> tasks;
+  for (int i = 0; i < 8; ++i) tasks.push_back(h.Submit(H::Own()));
+  REQUIRE(h.CountWorkers(H::kProgram) == 8);
+  const size_t starts = h.starts.size();
+  for (size_t i = starts - 8; i < starts; ++i) h.Lose(h.starts[i].worker, "its fork server ended");
+  for (TaskId task : tasks) CHECK(h.StateOf(task) == "READY");
+  h.Advance(limits::kStartBackoffFirst - milliseconds(1));
+  CHECK(h.starts.size() == starts);
+  h.Advance(milliseconds(1));
+  CHECK(h.starts.size() == starts + 8);
+}
+
 TEST_CASE("a ready worker ends the back-off") {
   H h(1);
   h.auto_ready = false;
@@ -198,6 +213,94 @@ TEST_CASE("a program that cannot get a worker does not hold up one that can") {
   h.Ready(h.starts.back().worker);
   CHECK_FALSE(h.Running(stuck));
   CHECK(h.Running(library));
+}
+
+// --- kept ready ----------------------------------------------------------------------------------
+
+TEST_CASE("a driver can have workers of its program ready before its first task") {
+  H h(3);
+  const SessionNumber driver = h.OpenDriver(9, /*keep_ready=*/true);
+  CHECK(h.CountWorkers(9) == 3);
+  const size_t starts = h.starts.size();
+  const TaskId task = h.Submit(H::Own("own", 9), {.session = driver});
+  CHECK(h.Running(task));
+  CHECK(h.starts.size() == starts);
+  h.Lose(h.WorkerOf(task));
+  h.Advance(limits::kStartBackoffFirst);
+  CHECK(h.CountWorkers(9) == 3);
+  h.Advance(limits::kIdleWorkerLife * 3);
+  CHECK(h.CountWorkers(9) == 3);
+}
+
+TEST_CASE("workers are kept ready as long as any driver wants that, and no longer") {
+  H h(2);
+  const SessionNumber plain = h.OpenDriver(9);
+  CHECK(h.CountWorkers(9) == 0);
+  const SessionNumber first = h.OpenDriver(9, true);
+  const SessionNumber second = h.OpenDriver(9, true);
+  CHECK(h.CountWorkers(9) == 2);
+  h.CloseSession(first);
+  h.Lose(h.starts.back().worker);
+  h.Advance(limits::kStartBackoffMost);
+  CHECK(h.CountWorkers(9) == 2);
+  h.CloseSession(second);
+  h.Lose(h.starts.back().worker);
+  h.Advance(limits::kStartBackoffMost);
+  CHECK(h.CountWorkers(9) == 1);  // warm for the other driver, not replaced
+  h.CloseSession(plain);
+  CHECK(h.CountWorkers(9) == 0);
+}
+
+TEST_CASE("workers are kept ready only where the cap has room, and make room for tasks") {
+  CoreOptions options = H::Options(2);
+  options.max_workers = 3;
+  H h(options);
+  const SessionNumber driver = h.OpenDriver(9, true);
+  CHECK(h.CountWorkers(kLibraryHost) == 2);
+  CHECK(h.CountWorkers(9) == 1);
+  CHECK(h.retired.empty());
+  CHECK(h.Running(h.Submit(H::Own())));  // the host idle for the longest went
+  const TaskId again = h.Submit(H::Own());
+  CHECK(h.Running(again));
+  CHECK(h.CountWorkers(kLibraryHost) == 1);
+  CHECK(h.CountWorkers(9) == 0);
+  h.CloseSession(H::kDriver);
+  h.Advance(limits::kCancelGrace);  // its tasks' workers are killed
+  CHECK(h.CountWorkers(kLibraryHost) == 2);
+  CHECK(h.CountWorkers(9) == 1);
+  CHECK(h.Running(h.Submit(H::Own("own", 9), {.session = driver})));
+}
+
+TEST_CASE("a program that cannot start is not started over and over to be kept ready") {
+  H h(2);
+  h.auto_ready = false;
+  h.OpenDriver(9, true);
+  const size_t before = h.starts.size();
+  for (int seconds_passed = 0; seconds_passed < 60; ++seconds_passed) {
+    for (const StartWorker& start : std::vector(h.starts)) {
+      if (start.program == 9 && h.workers.contains(start.worker))
+        h.Lose(start.worker, "exit code 1");
+    }
+    h.Advance(seconds(1));
+  }
+  CHECK(h.starts.size() > before);
+  CHECK(h.starts.size() - before < 50);
+}
+
+TEST_CASE("a host of libraries that is no driver's stays warm for a while after its last task") {
+  H h(2);
+  TaskClass python = H::Library();
+  python.library = "python:/lib";
+  python.program = 9;
+  h.Finish(h.Submit(python));
+  CHECK(h.CountWorkers(9) == 1);
+  h.Finish(h.Submit(python));
+  CHECK(h.CountWorkers(9) == 1);
+  h.Advance(limits::kIdleWorkerLife);
+  CHECK(h.CountWorkers(9) == 0);
+  REQUIRE(h.forgotten.size() == 1);
+  CHECK(h.forgotten[0].sessions == 0);
+  CHECK(h.Running(h.Submit(python)));
 }
 
 // --- leaving -------------------------------------------------------------------------------------

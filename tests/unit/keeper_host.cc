@@ -2,6 +2,7 @@
 //
 //   kiln-keeper-host --keeper FD
 //   kiln-keeper-host --head DIR COMMAND...      runs COMMAND under a keeper until it is killed
+//   kiln-keeper-host --fork-head DIR SERVER SETUP   two forks of a fork server, likewise
 //   kiln-keeper-host --daemon DIR HOW           a daemon in DIR that answers HOW and ends, or
 //   serves
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <string>
 
 #include "common/event_loop.h"
@@ -21,7 +23,8 @@
 namespace kiln::process {
 namespace {
 
-int RunHead(const std::string& dir, char** command) {
+// Runs launches under a keeper until it is killed.
+int RunHead(const std::string& dir, const std::function<void(Keeper*)>& launch) {
   Result<SessionLock> lock = SessionLock::Acquire(dir);
   if (!lock.ok()) {
     std::fprintf(stderr, "%s\n", lock.status().message().c_str());
@@ -39,14 +42,29 @@ int RunHead(const std::string& dir, char** command) {
   HeadInfo info;
   info.pid = getpid();
   if (!lock->Publish(info).ok()) return 1;
+  launch(keeper->get());
+  loop.Run();
+  return 0;
+}
+
+LaunchSpec SpecOf(char** command) {
   LaunchSpec spec;
   spec.executable = command[0];
   for (char** word = command; *word != nullptr; ++word) spec.args.push_back(*word);
   spec.env = OwnEnvironment();
   spec.own_session = true;
-  (*keeper)->Launch(spec);
-  loop.Run();
-  return 0;
+  return spec;
+}
+
+void LaunchForks(Keeper* keeper, char* server, const std::string& setup) {
+  char* command[] = {server, nullptr};
+  LaunchSpec spec = SpecOf(command);
+  spec.fork_server = true;
+  const Keeper::LaunchId id = keeper->Launch(spec);
+  spec.fork_server = false;
+  spec.fork_of = id;
+  spec.setup = setup;
+  for (int i = 0; i < 2; ++i) keeper->Launch(spec);
 }
 
 int RunDaemon(const std::string& dir, const std::string& how) {
@@ -85,7 +103,14 @@ int main(int argc, char** argv) {
     return kiln::process::RunKeeper(std::atoi(argv[2]));
   }
   if (argc >= 4 && std::strcmp(argv[1], "--head") == 0) {
-    return kiln::process::RunHead(argv[2], argv + 3);
+    return kiln::process::RunHead(argv[2], [&](kiln::process::Keeper* keeper) {
+      keeper->Launch(kiln::process::SpecOf(argv + 3));
+    });
+  }
+  if (argc == 5 && std::strcmp(argv[1], "--fork-head") == 0) {
+    return kiln::process::RunHead(argv[2], [&](kiln::process::Keeper* keeper) {
+      kiln::process::LaunchForks(keeper, argv[3], argv[4]);
+    });
   }
   if (argc == 4 && std::strcmp(argv[1], "--daemon") == 0) {
     return kiln::process::RunDaemon(argv[2], argv[3]);

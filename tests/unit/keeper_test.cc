@@ -20,6 +20,7 @@
 #include "common/session_dir.h"
 #include "daemon/process/daemonize.h"
 #include "daemon/process/process_tree.h"
+#include "tests/unit/launches.h"
 #include "tests/unit/process_fixture.h"
 #include "tests/unit/temp_dir.h"
 #include "tests/unit/wait_until.h"
@@ -29,81 +30,10 @@ namespace {
 
 using testing::kDeadline;
 using testing::KeeperFixture;
+using testing::Launches;
 using testing::ReadFile;
 using testing::TempDir;
 using testing::WaitUntil;
-
-// Collects what each launch did.
-class Launches : public KeeperFixture {
- public:
-  struct Record {
-    pid_t pid = 0;
-    int output_fd = -1;
-    int exits = 0;
-    ExitReport report;
-    std::string output;
-  };
-
-  explicit Launches(const std::string& executable = testing::KeeperHost())
-      : KeeperFixture(executable) {
-    on_started = [this](Keeper::LaunchId id, pid_t pid, int output_fd) {
-      CHECK(records[id].exits == 0);
-      records[id].pid = pid;
-      records[id].output_fd = output_fd;
-    };
-    on_exited = [this](Keeper::LaunchId id, const ExitReport& report) {
-      ++records[id].exits;
-      records[id].report = report;
-      ++exited;
-    };
-  }
-  ~Launches() {
-    for (auto& [id, record] : records) {
-      if (record.output_fd >= 0) close(record.output_fd);
-    }
-  }
-
-  LaunchSpec Spec(std::vector<std::string> args) const {
-    LaunchSpec spec;
-    spec.executable = args[0];
-    spec.args = std::move(args);
-    spec.env = Environment();
-    spec.working_dir = "/";
-    spec.own_session = true;
-    return spec;
-  }
-  LaunchSpec Shell(const std::string& script) const { return Spec({"sh", "-c", script}); }
-
-  // Runs it to its end. Returns: what it wrote.
-  Record Run(const LaunchSpec& spec) {
-    const Keeper::LaunchId id = keeper->Launch(spec);
-    REQUIRE(RunUntil([&] { return records[id].exits == 1; }));
-    ReadOutput(&records[id]);
-    return records[id];
-  }
-  void ReadOutput(Record* record) {
-    char buffer[4096];
-    ssize_t count;
-    while (record->output_fd >= 0 && (count = read(record->output_fd, buffer, sizeof buffer)) > 0) {
-      record->output.append(buffer, static_cast<size_t>(count));
-    }
-  }
-  // Starts it and waits until it has written `word`.
-  Keeper::LaunchId StartUntil(const LaunchSpec& spec, const std::string& word) {
-    const Keeper::LaunchId id = keeper->Launch(spec);
-    REQUIRE(RunUntil([&] {
-      ReadOutput(&records[id]);
-      return records[id].output.find(word) != std::string::npos;
-    }));
-    return id;
-  }
-  bool RunUntilExit(Keeper::LaunchId id) {
-    return RunUntil([&] { return records[id].exits == 1; });
-  }
-
-  std::map<Keeper::LaunchId, Record> records;
-  int exited = 0;
-};
 
 TEST_CASE("a launch has the arguments, environment, directory and descriptors it was given") {
   Launches launches;

@@ -26,9 +26,12 @@ namespace kiln::testing {
 inline constexpr Duration kDeadline =
     seconds(20);  // for what takes milliseconds, on a busy machine
 
-// The program of keeper_host.cc, beside this one.
+// The programs of keeper_host.cc and fork_host.cc, beside this one.
 inline std::string KeeperHost() {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "kiln-keeper-host";
+}
+inline std::string ForkHost() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "kiln-fork-host";
 }
 
 // A loop and a keeper; tells its events to whoever is set.

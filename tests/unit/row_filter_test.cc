@@ -15,6 +15,11 @@ google::protobuf::RepeatedPtrField<std::string> Texts(std::initializer_list<cons
   return out;
 }
 
+core::ProgramId NoPythonHost(const std::string& root) {
+  FAIL("asks for a host of " << root);
+  return 0;
+}
+
 bool Matches(std::initializer_list<const char*> filters, const v1::TaskInfo& row) {
   Result<RowFilter> filter = RowFilter::Parse(Texts(filters), v1::TaskInfo::descriptor());
   REQUIRE(filter.ok());
@@ -57,7 +62,7 @@ TEST_CASE("a task class survives the way to the core and back") {
   in.set_priority(-3);
   in.set_detached(true);
   in.set_num_returns(4);
-  Result<core::TaskClass> converted = sessions::FromProto(in, 9);
+  Result<core::TaskClass> converted = sessions::FromProto(in, 9, NoPythonHost);
   REQUIRE(converted.ok());
   CHECK(converted->program == core::kLibraryHost);
   v1::TaskClass out;
@@ -67,17 +72,50 @@ TEST_CASE("a task class survives the way to the core and back") {
   CHECK(out.DebugString() == in.DebugString());
 }
 
+TEST_CASE("a python: library is run by the host of its directory") {
+  v1::TaskClass in;
+  in.set_library("python:/home/me");
+  in.set_function("pkg.module:name");
+  std::string asked;
+  const auto host = [&](const std::string& root) {
+    asked = root;
+    return core::ProgramId{17};
+  };
+  Result<core::TaskClass> converted = sessions::FromProto(in, 9, host);
+  REQUIRE(converted.ok());
+  CHECK(converted->program == 17);
+  CHECK(converted->library == "python:/home/me");
+  CHECK(asked == "/home/me");
+  asked.clear();
+  for (const char* library : {"python:", "python:me", "python", "python/me", "pythonic:/me"}) {
+    in.set_library(library);
+    const Status refused = sessions::FromProto(in, 9, host).status();
+    CHECK(refused.code() == Code::kInvalidArgument);
+    CHECK(refused.message().find(library) != std::string::npos);
+  }
+  in.set_library("python:/home/me");
+  for (const char* function : {"name", ":name", "pkg.module:"}) {
+    in.set_function(function);
+    const Status refused = sessions::FromProto(in, 9, host).status();
+    CHECK(refused.code() == Code::kInvalidArgument);
+    CHECK(refused.message().find("package.module:name") != std::string::npos);
+  }
+  CHECK(asked.empty());
+}
+
 TEST_CASE("a task class that cannot be is refused with the reason") {
   v1::TaskClass in;
-  CHECK_FALSE(sessions::FromProto(in, 1).ok());
+  CHECK_FALSE(sessions::FromProto(in, 1, NoPythonHost).ok());
   in.set_function("F");
-  CHECK(sessions::FromProto(in, 1).ok());
+  CHECK(sessions::FromProto(in, 1, NoPythonHost).ok());
   in.set_library("relative.so");
-  CHECK(sessions::FromProto(in, 1).status().message().find("relative.so") != std::string::npos);
+  CHECK(sessions::FromProto(in, 1, NoPythonHost).status().message().find("relative.so") !=
+        std::string::npos);
   in.set_library("");
   for (double amount : {-1.0, 1e300, std::numeric_limits<double>::quiet_NaN()}) {
     in.mutable_resources()->set_num_cpus(amount);
-    CHECK(sessions::FromProto(in, 1).status().message().find("num_cpus") != std::string::npos);
+    CHECK(sessions::FromProto(in, 1, NoPythonHost).status().message().find("num_cpus") !=
+          std::string::npos);
   }
 }
 

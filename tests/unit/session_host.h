@@ -11,11 +11,23 @@
 
 #include "common/event_loop.h"
 #include "daemon/core/core.h"
+#include "daemon/process/keeper.h"
 #include "daemon/process/worker_launcher.h"
 #include "daemon/sessions/session_table.h"
 #include "daemon/store/store.h"
 
 namespace kiln::testing {
+
+// Starts nothing: whatever a hostile peer has the head start would be a process of the test.
+class IdleKeeper : public process::Keeper {
+ public:
+  LaunchId Launch(const process::LaunchSpec&) override { return ++last_; }
+  void Signal(LaunchId, int, bool) override {}
+  pid_t pid() const override { return 0; }
+
+ private:
+  LaunchId last_ = 0;
+};
 
 class SessionHost {
  public:
@@ -34,7 +46,7 @@ class SessionHost {
     store_ = std::move(*store);
     process::WorkerLauncherOptions options;
     options.log_dir = dir;
-    launcher_ = std::make_unique<process::WorkerLauncher>(loop, nullptr, options,
+    launcher_ = std::make_unique<process::WorkerLauncher>(loop, &keeper_, options,
                                                           process::WorkerLauncher::Callbacks{});
     sessions_ = std::make_unique<sessions::SessionTable>(sessions::SessionContext{
         loop, &core_, store_.get(), launcher_.get(), 2, [this] { Settle(); }});
@@ -105,6 +117,7 @@ class SessionHost {
 
   core::Core core_;
   std::unique_ptr<store::Store> store_;
+  IdleKeeper keeper_;
   std::unique_ptr<process::WorkerLauncher> launcher_;
   std::unique_ptr<sessions::SessionTable> sessions_;
   std::vector<WorkerId> to_start_, to_kill_;
