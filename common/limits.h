@@ -22,6 +22,9 @@ inline constexpr uint64_t kSessionCreditTasks = 16'384;
 inline constexpr uint64_t kSessionCreditBytes = uint64_t{64} << 20;
 // Results of one task. Beyond it the class is refused with InvalidArgument.
 inline constexpr uint32_t kMaxReturns = 65'536;
+// Items of one stream: what the counter in an object's id can name. Beyond it the worker's session
+// is ended.
+inline constexpr uint64_t kMaxStreamItems = uint64_t{1} << 40;
 // Arguments of one task, and refs inside one value. Beyond it InvalidArgument.
 inline constexpr uint32_t kMaxArgs = 1'000'000;
 // Classes of tasks one session may define; each distinct set of options is one. Beyond it the

@@ -228,6 +228,12 @@ void Head::CarryOut(core::Decision& decision) {
         session->SendLost(d.object, d.with_value);
       }
     }
+    void operator()(const core::HandItem& d) {
+      if (auto* session = head->sessions_->Find(d.session)) session->SendStreamItem(d);
+    }
+    void operator()(const core::AdvanceStream& d) {
+      if (auto* session = Worker(d.worker)) session->SendStreamAdvance(d.task, d.count);
+    }
     void operator()(const core::FreeSlice& d) { head->store_->Free(d.slice); }
     void operator()(const core::GrantCredit& d) {
       if (auto* session = head->sessions_->Find(d.session)) session->SendCredit(d.tasks, d.bytes);

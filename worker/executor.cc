@@ -95,7 +95,23 @@ void Executor::OnCancelTask(TaskId task) {
       found = true;
     }
   }
+  session().PokeTaskThread();  // it may wait for the consumer of its stream
   if (found && language_.on_cancel) language_.on_cancel();
+}
+
+void Executor::OnStreamAdvance(const v1::StreamAdvance& advance) {
+  {
+    std::lock_guard lock(mutex_);
+    for (v1::Run& run : queue_) {
+      if (run.task_id() == advance.task_id()) run.set_stream_consumed(advance.count());
+    }
+    for (Running* running : stack_) {
+      if (running->id == advance.task_id() && running->stream) {
+        running->stream->Advance(advance.count());
+      }
+    }
+  }
+  session().PokeTaskThread();
 }
 
 // --- the task thread -----------------------------------------------------------------------------
@@ -154,6 +170,12 @@ bool Executor::Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> 
   Running running{run.task_id()};
   std::shared_ptr<const v1::TaskClass> task_class = classes_[run.class_id()];
   bool bottom = stack_.empty();
+  if (task_class && task_class->streaming()) {
+    // What it would wait for may be below it on the stack.
+    const uint32_t window = run.nested() ? 0 : task_class->stream_window();
+    running.stream.emplace(&PeerOf(*runtime_), running.id, window, run.stream_consumed(),
+                           &running.cancelled);
+  }
   stack_.push_back(&running);
   lock.unlock();
   bool stale = bottom && task_class && IsStale(task_class->library());
@@ -192,8 +214,7 @@ void Executor::Leave(TaskId first) {
   session().SendReturned(tasks, /*leaving=*/true);
 }
 
-Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
-                                const Running& running) {
+Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class, Running& running) {
   Report report;
   v1::Finished& finished = report.finished;
   finished.set_task_id(run.task_id());
@@ -248,6 +269,7 @@ Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
   invocation.attempt = run.attempt();
   invocation.runtime = runtime_;
   invocation.cancelled = &running.cancelled;
+  invocation.stream = running.stream ? &*running.stream : nullptr;
   Time start = Clock::now();
   Outcome outcome = language_.invoke(invocation);
   report.leave = outcome.leave;
@@ -257,6 +279,8 @@ Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class,
     fail(*outcome.error, outcome.retryable);
     return report;
   }
+  // What the function of a streaming task returns is no item: its end is their number.
+  if (running.stream) outcome.results = {running.stream->End()};
   for (const std::shared_ptr<value::Parts>& parts : outcome.results) {
     if (Status status = session().FillResult(*parts, finished.add_results()); !status.ok()) {
       fail(error(ErrorKind::kObjectStoreFull, status.message()), true);

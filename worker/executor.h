@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "kiln/detail/runtime.h"
 #include "kiln/v1/session.pb.h"
 #include "worker/language.h"
+#include "worker/stream.h"
 
 namespace kiln::worker {
 
@@ -38,6 +40,7 @@ class Executor : public peer::TaskHost {
   void OnRun(v1::Run run) override;
   void OnRecall(const v1::Recall& recall) override;
   void OnCancelTask(TaskId task) override;
+  void OnStreamAdvance(const v1::StreamAdvance& advance) override;
 
   TaskId TaskOfThisThread() override;
   std::vector<TaskId> BeginBlock() override;
@@ -50,6 +53,7 @@ class Executor : public peer::TaskHost {
   struct Running {
     TaskId id;
     std::atomic<bool> cancelled{false};
+    std::optional<Stream> stream = {};  // of a streaming task
   };
 
   // Runs the queue's first task and reports it; no moment lies between queue and stack, in which a
@@ -65,7 +69,7 @@ class Executor : public peer::TaskHost {
     std::vector<std::shared_ptr<value::Parts>> results;
     bool leave = false;
   };
-  Report Call(v1::Run& run, const v1::TaskClass& task_class, const Running& running);
+  Report Call(v1::Run& run, const v1::TaskClass& task_class, Running& running);
   // Takes these out of the queues and gives them back to the head.
   void ReturnQueued(const std::vector<TaskId>& tasks);
   void GiveBack(TaskId task, bool leaving);

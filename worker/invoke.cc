@@ -12,6 +12,7 @@
 #include "kiln/error.h"
 #include "worker/library.h"
 #include "worker/registry.h"
+#include "worker/stream.h"
 
 namespace kiln::worker {
 namespace {
@@ -114,6 +115,7 @@ Outcome Invoke(const Invocation& invocation) {
     return Failed(invocation, ErrorKind::kFunctionNotFound, task.status().message());
   }
   detail::TaskScope scope(invocation.runtime, invocation.cancelled);
+  StreamScope stream(invocation.stream);
   return Call(invocation, *task, each);
 }
 

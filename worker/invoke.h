@@ -19,6 +19,8 @@
 
 namespace kiln::worker {
 
+class Stream;
+
 // One call of a task function.
 struct Invocation {
   std::string library;  // absolute path, or empty: this program
@@ -33,6 +35,8 @@ struct Invocation {
   // What CurrentSession and kiln::Cancelled see; either may be null.
   std::shared_ptr<detail::Runtime> runtime;
   const std::atomic<bool>* cancelled = nullptr;
+  // Where the items of a streaming task go; null for others.
+  Stream* stream = nullptr;
 };
 
 struct Outcome {

@@ -25,8 +25,12 @@ Result<std::shared_ptr<Peer>> Peer::Connect(const Endpoint& endpoint, v1::Hello 
   return peer;
 }
 
-// What was sent arrives; then no more frames come.
+// What was sent arrives; then no more frames come. Those that come until then are answered no more.
 Peer::~Peer() {
+  {
+    std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
   transport_.reset();
 }
 
@@ -113,6 +117,11 @@ void Peer::OnFrame(v1::HeadFrame& frame) {
       return;
     case v1::HeadFrame::kCancelTask:
       if (host_) host_->OnCancelTask(frame.cancel_task().task_id());
+      return;
+    case v1::HeadFrame::kStreamItem:
+      return OnStreamItem(frame.stream_item());
+    case v1::HeadFrame::kStreamAdvance:
+      if (host_) host_->OnStreamAdvance(frame.stream_advance());
       return;
     case v1::HeadFrame::kWelcome:
     case v1::HeadFrame::FRAME_NOT_SET:

@@ -20,6 +20,7 @@
 
 #include "common/clock.h"
 #include "common/ids.h"
+#include "common/peer/incoming_stream.h"
 #include "common/peer/object_cache.h"
 #include "common/peer/room.h"
 #include "common/peer/transport.h"
@@ -39,6 +40,7 @@ class TaskHost {
   virtual void OnRun(v1::Run run) = 0;
   virtual void OnRecall(const v1::Recall& recall) = 0;
   virtual void OnCancelTask(TaskId task) = 0;
+  virtual void OnStreamAdvance(const v1::StreamAdvance& advance) = 0;
 
   // From a thread that is about to wait: the task it runs, 0 if it runs none.
   virtual TaskId TaskOfThisThread() = 0;
@@ -77,7 +79,7 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // once). Returns: what Submit names it by. Errors: ResourceExhausted (too many classes).
   Result<uint32_t> Define(const v1::TaskClass& task_class);
   // Queues a task of a class that has `num_returns`. Values above the inline limit are put into the
-  // store first.
+  // store first. A streaming task's id is that of its stream and of the object that is its end.
   // Returns: ids of the results, in a row from this one, each with one handle.
   // `keywords`: names of the last arguments, for languages that have such.
   // Blocks:  while there is no credit, unless `block` is false.
@@ -129,6 +131,21 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // `reason`. What was sent arrives.
   void Shutdown(const std::string& reason);
   bool ended();
+  // Takes the next item of a stream that this session submitted, and waits for it. Inside of a task
+  // it gives the CPU back meanwhile, as Get does.
+  // Requires: this process has a handle on the stream's end.
+  // Returns:  the item, with one handle; nothing at the end of the stream, when all items were
+  //           taken: whether it ended well is in the value of the end.
+  // Errors:   DeadlineExceeded, Cancelled (`interrupted`, which may be null), NotFound (no stream, or dropped),
+  //           Unavailable.
+  Result<std::optional<ObjectId>> NextItem(TaskId stream, Deadline deadline,
+                                           const Interrupted* interrupted = nullptr);
+  // True if NextItem would answer at once, be it with the end or an error.
+  bool HasItem(TaskId stream);
+  // Takes no more items: those that were not taken are released, and the head frees further ones.
+  // To be called once for each stream; the handle on its end is released separately, and when
+  // nobody has one the task is cancelled. Does nothing if there is no such stream.
+  void DropStream(TaskId stream);
 
   void Retain(ObjectId id);
   void Release(ObjectId id);
@@ -138,6 +155,14 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Encodes a result: inline, or written into the store.
   // Errors: ResourceExhausted (the store is full).
   Status FillResult(const value::Parts& parts, v1::TaskResult* result);
+  // Hands over item `index` of the stream that a task makes. `parts` may go when it returns.
+  // Errors: ResourceExhausted (the store is full), Unavailable.
+  Status SendYielded(TaskId task, uint64_t index, const value::Parts& parts);
+  // From the task thread, whose stream's window is full, as the head knows by its own count: waits
+  // until has_window(), which is looked at whenever PokeTaskThread is called.
+  // Errors: Cancelled (the token was set), Unavailable.
+  Status AwaitConsumer(TaskId task, const std::function<bool()>& has_window,
+                       const std::atomic<bool>& cancelled);
   // The value of an object the head sent along with a task, alive as long as the task.
   Result<value::SharedBytes> Borrow(const v1::ObjectValue& value);
   // `more`: other results follow at once, so this one may wait for company.
@@ -164,6 +189,7 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   void OnLogLines(v1::LogLines& lines);
   void NoteSealed(ObjectId watched);
   void End(const Status& reason);
+  void OnStreamItem(const v1::StreamItem& item);
   Status Disconnected() const;
 
   ObjectId NextIds(uint32_t count) { return MakeObjectId(session_, next_id_.fetch_add(count)); }
@@ -186,6 +212,18 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   Status WaitFor(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
                  const std::function<bool()>& done, Deadline deadline,
                  const Interrupted* interrupted);
+  // The same for any condition, which must hold when the connection has ended.
+  Status WaitUntil(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+                   const std::function<bool()>& there, Deadline deadline,
+                   const Interrupted* interrupted);
+  bool OpenStream(uint32_t class_id, TaskId stream);
+  void WantEnd(TaskId stream);
+  bool HasNext(TaskId stream);
+  bool PollNext(std::unique_lock<std::mutex>& lock, TaskId stream);
+  Status AwaitNext(std::unique_lock<std::mutex>& lock, TaskId stream, Deadline deadline,
+                   const Interrupted* interrupted);
+  void SendAwaitItem(std::unique_lock<std::mutex>& lock, TaskId stream, uint64_t count,
+                     TaskId task);
   value::SharedBytes Share(ObjectId id, const CachedSlice& slice);
 
   const std::string address_;
@@ -196,8 +234,10 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   std::atomic<uint64_t> next_id_{1};
 
   std::mutex mutex_;
-  ObjectCache objects_;                                  // under mutex_, as all below
-  std::unordered_map<std::string, uint32_t> class_ids_;  // serialized class -> id
+  ObjectCache objects_;                                    // under mutex_, as all below
+  std::unordered_map<std::string, uint32_t> class_ids_;    // serialized class -> id
+  std::unordered_map<uint32_t, uint32_t> stream_windows_;  // of streaming classes, by id
+  std::unordered_map<TaskId, IncomingStream> streams_;     // not dropped yet
   std::unordered_map<ObjectId, v1::Created*>
       creating_;  // answers awaited, on their threads' stacks
   std::condition_variable created_;

@@ -251,15 +251,20 @@ void Peer::SendWant(std::unique_lock<std::mutex>& lock, const std::vector<Object
 
 Status Peer::WaitUntilDone(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
                            Deadline deadline, const Interrupted* interrupted) {
-  const auto done = [&] {
-    return waiter.missing == 0 || ended_ || (in_task && host_->HasNested());
-  };
+  const auto there = [&] { return waiter.missing == 0 || ended_; };
+  Status status = WaitUntil(lock, waiter, in_task, there, deadline, interrupted);
+  return status.ok() && waiter.missing > 0 ? Disconnected() : status;
+}
+
+Status Peer::WaitUntil(std::unique_lock<std::mutex>& lock, Waiter& waiter, bool in_task,
+                       const std::function<bool()>& there, Deadline deadline,
+                       const Interrupted* interrupted) {
+  const auto done = [&] { return there() || (in_task && host_->HasNested()); };
   while (true) {
     if (Status status = WaitFor(lock, waiter.wake, done, deadline, interrupted); !status.ok()) {
       return status;
     }
-    if (waiter.missing == 0) return Status();
-    if (ended_) return Disconnected();
+    if (there()) return Status();
     lock.unlock();
     host_->RunNested();
     lock.lock();

@@ -23,6 +23,7 @@ Result<uint32_t> Peer::Define(const v1::TaskClass& task_class) {
                   "this session uses more than " + std::to_string(limits::kMaxClassesPerSession) +
                       " different sets of task options; use fewer, or connect anew");
   }
+  if (task_class.streaming()) stream_windows_[known->second] = task_class.stream_window();
   v1::PeerFrame frame;
   *frame.mutable_task_class() = task_class;
   frame.mutable_task_class()->set_class_id(known->second);
@@ -97,6 +98,7 @@ Result<ObjectId> Peer::Submit(uint32_t class_id, uint32_t num_returns,
   std::vector<ObjectId> temporaries;
   Status status = AddArguments(std::move(arguments), keywords, submit, &temporaries);
   const ObjectId first = NextIds(num_returns);
+  bool streaming = false;
   if (status.ok()) {
     submit->set_task_id(first);
     submit->set_class_id(class_id);
@@ -107,9 +109,11 @@ Result<ObjectId> Peer::Submit(uint32_t class_id, uint32_t num_returns,
       for (uint32_t i = 0; i < num_returns; ++i) {
         objects_.AddHandle(first + i, /*from_head=*/true);
       }
+      if (!stream_windows_.empty()) streaming = OpenStream(class_id, first);
     }
   }
   if (status.ok()) transport_->Send(frame, Urgency::kSoon);
+  if (streaming) WantEnd(first);
   for (ObjectId id : temporaries) Release(id);
   if (!status.ok()) return status;
   return first;

@@ -34,6 +34,11 @@ Status Check(const TaskClass& task_class) {
     return Invalid(task_class, "num_returns is " + std::to_string(task_class.num_returns) +
                                    ", must be 1 to " + std::to_string(limits::kMaxReturns));
   }
+  if (task_class.streaming && (task_class.num_returns != 1 || task_class.detached)) {
+    return Invalid(task_class, task_class.detached
+                                   ? "is streaming and detached; a stream ends with its consumer"
+                                   : "is streaming and has more than one result");
+  }
   if (task_class.max_retries < -1) {
     return Invalid(task_class, "max_retries is " + std::to_string(task_class.max_retries) +
                                    ", must be -1 (without end) or more");

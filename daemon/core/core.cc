@@ -87,10 +87,16 @@ void Core::State::GiveBackMemory() {
 }
 
 void Core::State::Settle() {
-  while (!failing.empty() || !unwanted.empty()) {
+  while (!failing.empty() || !unwanted.empty() || !forsaken.empty()) {
     // In order, so that a chain of errors names its tasks in the order they failed.
     for (TaskId id : std::exchange(failing, {})) {
       if (Task* task = tasks.Find(id)) FailByArgument(*task);
+    }
+    for (TaskId id : std::exchange(forsaken, {})) {
+      Task* task = tasks.Find(id);
+      if (!task || task->cancel_asked || !objects.Find(id)->unwanted()) continue;
+      CancelTree(*task, /*force=*/false);
+      changed = true;  // not always inside of an event: see ForgetDelivered
     }
     settling.swap(unwanted);
     for (Object* object : settling) {

@@ -61,7 +61,8 @@ struct TaskView {
   std::span<const ObjectId> refs;
   uint32_t attempt;  // 0 for the first run
   SessionNumber session;
-  SessionNumber root;  // driver on whose behalf it runs; kHeadSession for detached ones
+  SessionNumber root;        // driver on whose behalf it runs; kHeadSession for detached ones
+  uint64_t stream_consumed;  // of a streaming one: what the worker must know at its start
 };
 
 struct ObjectView {
@@ -185,6 +186,28 @@ class Core {
   void OnTaskFinished(WorkerId worker, TaskId task, TaskOutcome&& outcome, Time now);
   // The worker has not begun these and forgets them; leaving: it ends by itself now.
   void OnTasksReturned(WorkerId worker, std::span<const TaskId> tasks, bool leaving, Time now);
+
+  // A streaming task hands over item `index` of this attempt. An inline value becomes object `id`,
+  // which must be fresh and of the worker's session; a created one keeps its own. The consumer is
+  // told by HandItem, once for each index over all attempts; the task is blocked while its window
+  // is exceeded. An item of a task that the worker does not have (any more) is freed, as is one
+  // that nobody wants. Errors:  InvalidArgument (not a streaming task, not begun, an index out of
+  // order, an object that
+  //          is not the worker's to give); the caller ends the session.
+  Status OnYielded(WorkerId worker, TaskId task, uint64_t index, ObjectId id, TaskResult&& item,
+                   Time now);
+  // The session has taken `count` items of a stream it submitted; less than before, and a task that
+  // has ended, are ignored. dropped: it wants no more of them.
+  // Errors:  InvalidArgument (another session's task, no stream, more than it was given); the
+  // caller
+  //          ends the session.
+  Status OnStreamConsumed(SessionNumber session, TaskId task, uint64_t count, bool dropped,
+                          Time now);
+  // A task of this worker's session waits until `count` items of a stream of the session were
+  // handed over or the stream ends; it gives its resources back meanwhile. Ended by OnUnblocked
+  // too.
+  void OnItemAwaited(SessionNumber session, TaskId blocked_task, TaskId stream, uint64_t count,
+                     Time now);
 
   // Cancels the task that makes `object`. Its results become the error Cancelled: at once when it
   // was queued, when the worker answers or dies otherwise. A task that finishes in spite of the

@@ -35,12 +35,15 @@ struct Core::Invariants {
   std::string Sessions() const;
   std::string Objects() const;
   std::string Timers() const;
+  std::string Streams() const;
+  std::string StreamBlocks() const;
 };
 
 std::string Core::CheckInvariants() const {
   const Invariants check{*state_};
-  for (std::string broken : {check.Tasks(), check.Lines(), check.Workers(), check.Resources(),
-                             check.Sessions(), check.Objects(), check.Timers()}) {
+  for (std::string broken :
+       {check.Tasks(), check.Lines(), check.Workers(), check.Resources(), check.Sessions(),
+        check.Objects(), check.Timers(), check.Streams(), check.StreamBlocks()}) {
     if (!broken.empty()) return broken;
   }
   return {};
@@ -317,8 +320,53 @@ std::string Core::Invariants::Timers() const {
       return Of("time to live without a reference:", id);
     }
   }
-  if (!state.failing.empty() || !state.unwanted.empty() || !state.settling.empty())
+  if (!state.failing.empty() || !state.unwanted.empty() || !state.settling.empty() ||
+      !state.forsaken.empty())
     return "notes are left over";
+  return {};
+}
+
+std::string Core::Invariants::Streams() const {
+  uint64_t streaming = 0;
+  std::string broken;
+  state.tasks.ForEach([&](const Task& task) {
+    if (!state.classes.Get(task.task_class).streaming) return;
+    ++streaming;
+    auto found = state.streams.find(task.id);
+    if (found == state.streams.end()) {
+      broken = Of("no record of the stream of task", task.id);
+      return;
+    }
+    const Stream& stream = found->second;
+    if (stream.consumed > stream.handed) broken = Of("more consumed than handed by", task.id);
+    if (!task.worker && stream.produced > 0) broken = Of("queued and has produced: task", task.id);
+    if (!task.cancel_asked && state.objects.Find(task.id)->unwanted()) {
+      broken = Of("nobody reads the stream of task", task.id);
+    }
+  });
+  if (broken.empty() && streaming != state.streams.size()) return "streams are left over";
+  return broken;
+}
+
+// Whoever waits for the other side of a stream has to.
+std::string Core::Invariants::StreamBlocks() const {
+  for (const auto& [id, worker] : state.workers.all()) {
+    for (const Frame& frame : worker.stack) {
+      if (!frame.block || frame.block->needed == 0) continue;
+      const Block& block = *frame.block;
+      const Task& task = *frame.tasks.first();
+      if (block.window) {
+        auto own = state.streams.find(task.id);
+        if (own == state.streams.end()) return Of("waits without a stream: task", task.id);
+        if (!state.WindowIsFull(task, own->second)) return Of("has a window again: task", task.id);
+      }
+      if (block.stream == 0) continue;
+      auto awaited = state.streams.find(block.stream);
+      if (awaited == state.streams.end()) return Of("awaits an ended stream: task", task.id);
+      if (awaited->second.handed >= block.items) return Of("has its item: task", task.id);
+      if (awaited->second.waiter != id) return Of("would not be told of its item: task", task.id);
+    }
+  }
   return {};
 }
 

@@ -38,6 +38,8 @@ MemoryUse Core::GetMemory() const {
     use.argument_bytes += HeapOf(task.args);
     if (task.arguments) use.task_bytes += HeapOf(*task.arguments);
   });
+  use.task_bytes +=
+      state.streams.size() * Allocated(sizeof(void*) + sizeof(TaskId) + sizeof(Stream));
   use.objects = state.objects.size();
   use.object_bytes = state.objects.HeapBytes();
   state.objects.ForEach([&](const Object& object) {

@@ -108,7 +108,7 @@ bool Core::State::IsStuck() {
                      workers.in_state(WorkerState::kBusy) == 0 &&
                      workers.in_state(WorkerState::kStarting) == 0 &&
                      workers.in_state(WorkerState::kLeaving) == 0;
-  if (!still) return false;
+  if (!still || AwaitsDriver()) return false;
   const auto can_move = [this](const Line* line) {
     const Shape& shape = classes.GetShape(line->shape);
     const Program& program = workers.ProgramOf(shape.program);

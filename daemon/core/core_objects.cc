@@ -196,7 +196,9 @@ void Core::State::Unpin(ObjectId id) {
 }
 
 void Core::State::FreeIfUnwanted(Object& object) {
-  if (object.state != ObjectState::kSealed || !object.unwanted()) return;
+  if (!object.unwanted()) return;
+  if (object.state == ObjectState::kPending) return NoteForsaken(object);
+  if (object.state != ObjectState::kSealed) return;
   if (object.kept || object.noted) return;
   object.noted = true;
   unwanted.push_back(&object);

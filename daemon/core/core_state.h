@@ -23,6 +23,7 @@
 #include "daemon/core/object_table.h"
 #include "daemon/core/ready_queue.h"
 #include "daemon/core/session_table.h"
+#include "daemon/core/stream_record.h"
 #include "daemon/core/task_table.h"
 #include "daemon/core/timer_queue.h"
 #include "daemon/core/worker_pool.h"
@@ -122,6 +123,26 @@ struct Core::State {
   void Recall(Worker& worker, size_t kept);
   void OnRecallDue(Worker& worker);
 
+  // --- core_streams.cc: tasks that hand items over while they run --------------------------------
+  Stream& StreamOf(const Task& task);
+  Status CheckYield(const Worker& worker, const Task& task, uint64_t index, ObjectId id,
+                    const TaskResult& item) const;
+  // Frees an item that a worker of this session made.
+  void DropItem(SessionNumber session, const TaskResult& item);
+  // Returns: the item, sealed, with a reference for the consumer.
+  Object& MakeItem(SessionNumber session, ObjectId id, TaskResult&& item, Session& consumer);
+  // Returns: null if nobody takes items any more.
+  Session* ConsumerOf(const Task& task, const Stream& stream);
+  bool WindowIsFull(const Task& task, const Stream& stream) const;
+  void BlockOnWindow(Task& task);
+  // Lets the task go on if it waits for its consumer and no longer must.
+  void ResumeProducer(Task& task, const Stream& stream);
+  // Lets tasks go on that wait for what the stream has by now; all, if it has ended.
+  void ResumeConsumers(const Stream& stream, TaskId task, bool ended);
+  // The stream's end has no references any more.
+  void NoteForsaken(const Object& end);
+  bool AwaitsDriver() const;
+
   // --- core_dispatch.cc: who runs next, where ----------------------------------------------------
   // Returns: true if a task failed, so that there is more to settle.
   bool Dispatch();
@@ -179,6 +200,7 @@ struct Core::State {
   BusyWorkers busy;
   JobQueue jobs;
   TimerQueue timers;
+  std::unordered_map<TaskId, Stream> streams;  // of unfinished streaming tasks
   std::unordered_map<TaskId, Deadlines> deadlines;
   std::unordered_map<ObjectId, Time> expiries;  // of the head's reference
   std::deque<SessionNumber> starved;            // wait for credit, longest first
@@ -192,6 +214,7 @@ struct Core::State {
 
   // Notes for Settle.
   std::vector<TaskId> failing;    // an argument is an error
+  std::vector<TaskId> forsaken;   // streams whose end nobody refers to: to be cancelled
   std::vector<Object*> unwanted;  // to be freed if still unwanted; each once, see Object::noted
   std::vector<Object*> settling;  // of those, the ones under way; empty between events
 

@@ -130,6 +130,7 @@ Task& Core::State::InsertTask(TaskSpec spec) {
   ++program.tasks;
   if (!task_class.library.empty()) program.shared = true;
   queued_bytes += task.args.size();
+  if (task_class.streaming) streams[task.id].dropped = task.session == kHeadSession;
   InsertResults(task, task_class);
   return task;
 }
@@ -206,6 +207,7 @@ void Core::State::RunAgain(Task& task, bool counts) {
   if (task.worker) TakeOff(task);
   ClearDeadlines(task);
   if (counts) ++task.attempt;
+  if (classes.Get(task.task_class).streaming) StreamOf(task).produced = 0;
   MakeReady(task);
 }
 
@@ -320,6 +322,10 @@ void Core::State::CloseTask(Task& task, TaskState end, std::string detail, micro
                            task.submitted, now, std::move(detail)});
   if (task.arguments) {
     for (ObjectId id : task.arguments->ids) Unpin(id);
+  }
+  if (classes.Get(task.task_class).streaming) {
+    ResumeConsumers(StreamOf(task), task.id, /*ended=*/true);
+    streams.erase(task.id);
   }
   queued_bytes -= task.args.size();
   --workers.ProgramOf(classes.ShapeOfClass(task.task_class).program).tasks;

@@ -83,6 +83,7 @@ std::optional<TaskView> Core::FindTask(TaskId id) const {
   view.attempt = task->attempt;
   view.session = task->session;
   view.root = task->root;
+  if (view.task_class->streaming) view.stream_consumed = state_->StreamOf(*task).told();
   return view;
 }
 

@@ -66,6 +66,21 @@ struct DeliverLost {
   bool with_value;
 };
 
+// Tell the session that an item of a stream it consumes is there; it holds a reference.
+struct HandItem {
+  SessionNumber session;
+  TaskId task;
+  uint64_t index;
+  ObjectId object;
+};
+
+// Tell the worker how many items the consumer of its task's stream has taken.
+struct AdvanceStream {
+  WorkerId worker;
+  TaskId task;
+  uint64_t count;  // kNoWindow: the window no longer applies
+};
+
 // Give the slice back to the arena.
 struct FreeSlice {
   Slice slice;
@@ -102,7 +117,7 @@ struct TaskEnded {
 };
 
 using Decision = std::variant<StartWorker, KillWorker, RetireWorker, RunTask, RecallTasks,
-                              CancelTask, DeliverObject, DeliverLost, FreeSlice, GrantCredit,
-                              StartJob, ForgetProgram, GiveBack, TaskEnded>;
+                              CancelTask, DeliverObject, DeliverLost, HandItem, AdvanceStream,
+                              FreeSlice, GrantCredit, StartJob, ForgetProgram, GiveBack, TaskEnded>;
 
 }  // namespace kiln::core

@@ -20,6 +20,9 @@ inline constexpr ProgramId kLibraryHost = 0;
 // Index of an interned TaskClass.
 using ClassId = uint32_t;
 
+// Items consumed, for a stream whose producer never waits for its consumer.
+inline constexpr uint64_t kNoWindow = ~uint64_t{0};
+
 // The function and its options. See TaskClass in proto/kiln/v1/task.proto for the defaults.
 struct TaskClass {
   ProgramId program = kLibraryHost;
@@ -33,6 +36,8 @@ struct TaskClass {
   int priority = 0;
   bool detached = false;
   uint32_t num_returns = 1;
+  bool streaming = false;      // hands items over while it runs; its result is the stream's end
+  uint32_t stream_window = 0;  // items not consumed at which it waits; 0: no bound
 
   bool operator==(const TaskClass&) const = default;
   auto operator<=>(const TaskClass&) const = default;

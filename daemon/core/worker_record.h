@@ -22,6 +22,10 @@ struct Block {
   size_t first_unsealed = 0;  // all before it are sealed
   uint32_t needed = 0;        // deliveries still missing; 0: it may go on
   bool any = false;           // it does not need all of them: a wait
+  // Of a consumer: goes on also when `items` of `stream` were handed over.
+  TaskId stream = 0;
+  uint64_t items = 0;
+  bool window = false;  // of a producer, whose consumer is behind; `ids` is empty
 };
 
 // One level of a worker's stack: a task that runs or is blocked, and those given ahead.

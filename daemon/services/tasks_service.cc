@@ -65,6 +65,10 @@ Result<core::ClassId> TasksService::InternClass(const v1::RunRequest& request) {
         Code::kInvalidArgument,
         "no task library named; only functions of libraries can be run without a session");
   }
+  if (options.streaming()) {
+    return Status(Code::kInvalidArgument,
+                  "options.streaming: a stream needs a session that consumes it");
+  }
   Result<core::TaskClass> task_class =
       sessions::FromProto(options, core::kLibraryHost, context_->launcher->PythonHosts());
   if (!task_class.ok()) return task_class.status();

@@ -82,6 +82,8 @@ Result<core::TaskClass> FromProto(
   out.program = in.library().empty()     ? program
                 : IsPython(in.library()) ? python_host(PythonRoot(in.library()))
                                          : core::kLibraryHost;
+  out.streaming = in.streaming();
+  out.stream_window = in.streaming() ? in.stream_window() : 0;
   return out;
 }
 
@@ -105,6 +107,8 @@ void ToProto(const core::TaskClass& in, core::ClassId id, v1::TaskClass* out) {
   out->set_priority(in.priority);
   out->set_detached(in.detached);
   out->set_num_returns(in.num_returns);
+  out->set_streaming(in.streaming);
+  out->set_stream_window(in.stream_window);
 }
 
 }  // namespace kiln::sessions

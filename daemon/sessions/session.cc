@@ -16,6 +16,17 @@ std::vector<ObjectId> Ids(const google::protobuf::RepeatedField<uint64_t>& ids) 
   return {ids.begin(), ids.end()};
 }
 
+core::TaskResult ResultOf(v1::TaskResult& result) {
+  core::TaskResult out;
+  if (result.result_case() == v1::TaskResult::kCreatedId) {
+    out.value = ObjectId{result.created_id()};
+  } else {
+    out.value = std::move(*result.mutable_value());
+  }
+  out.contained = Ids(result.contained());
+  return out;
+}
+
 Status Broken(const std::string& what) {
   return Status(Code::kInvalidArgument, "broken frame: " + what);
 }
@@ -111,6 +122,18 @@ Status Session::CarryOut(v1::PeerFrame& frame, Time now) {
       return OnFinished(*frame.mutable_finished(), now);
     case v1::PeerFrame::kReturned:
       return OnReturned(frame.returned(), now);
+    case v1::PeerFrame::kYielded:
+      return OnYielded(*frame.mutable_yielded(), now);
+    case v1::PeerFrame::kStreamConsumed: {
+      const v1::StreamConsumed& consumed = frame.stream_consumed();
+      return CheckFrame(core->OnStreamConsumed(number_, consumed.task_id(), consumed.count(),
+                                               consumed.dropped(), now));
+    }
+    case v1::PeerFrame::kAwaitItem: {
+      const v1::AwaitItem& await = frame.await_item();
+      core->OnItemAwaited(number_, await.blocked_task_id(), await.task_id(), await.count(), now);
+      return Status();
+    }
     case v1::PeerFrame::FRAME_NOT_SET:
       break;
   }
@@ -240,16 +263,17 @@ Status Session::OnFinished(v1::Finished& finished, Time now) {
   outcome.retryable = finished.retryable();
   outcome.run_time = microseconds(std::min<uint64_t>(finished.run_us(), INT64_MAX / 1000));
   for (v1::TaskResult& result : *finished.mutable_results()) {
-    core::TaskResult& out = outcome.results.emplace_back();
-    if (result.result_case() == v1::TaskResult::kCreatedId) {
-      out.value = ObjectId{result.created_id()};
-    } else {
-      out.value = std::move(*result.mutable_value());
-    }
-    out.contained = Ids(result.contained());
+    outcome.results.push_back(ResultOf(result));
   }
   table_->context().core->OnTaskFinished(worker_, finished.task_id(), std::move(outcome), now);
   return Status();
+}
+
+Status Session::OnYielded(v1::Yielded& yielded, Time now) {
+  if (worker_ == 0) return Broken("Yielded from a driver");
+  return CheckFrame(table_->context().core->OnYielded(worker_, yielded.task_id(), yielded.index(),
+                                                      yielded.object_id(),
+                                                      ResultOf(*yielded.mutable_result()), now));
 }
 
 Status Session::OnReturned(const v1::Returned& returned, Time now) {

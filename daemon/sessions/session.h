@@ -47,6 +47,8 @@ class Session {
   void SendCancelTask(TaskId task);
   void SendObject(ObjectId object, bool with_value);
   void SendLost(ObjectId object, bool with_value);
+  void SendStreamItem(const core::HandItem& item);
+  void SendStreamAdvance(TaskId task, uint64_t count);
   void SendCredit(uint64_t tasks, uint64_t bytes);
   void SendLogLines(const std::string& task, int64_t pid, std::vector<std::string> lines);
   // Says why and ends the session after what is queued.
@@ -68,6 +70,7 @@ class Session {
   Status OnSubmit(v1::Submit& submit, Time now);
   Status OnCreate(const v1::Create& create);
   Status OnFinished(v1::Finished& finished, Time now);
+  Status OnYielded(v1::Yielded& yielded, Time now);
   Status OnReturned(const v1::Returned& returned, Time now);
 
   void Queue(const v1::HeadFrame& frame, bool urgent = false);

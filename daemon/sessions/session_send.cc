@@ -64,6 +64,7 @@ void Session::SendRun(const core::RunTask& run) {
   out->set_args(*task->args);
   out->set_attempt(task->attempt);
   out->set_nested(run.nested);
+  out->set_stream_consumed(task->stream_consumed);
   size_t bytes = task->args->size();
   for (ObjectId ref : task->refs) {
     std::optional<core::ObjectView> object = core->FindObject(ref);
@@ -127,6 +128,22 @@ void Session::SendLost(ObjectId id, bool with_value) {
   } else {
     frame.mutable_ready()->add_ids(id);
   }
+  Queue(frame);
+}
+
+void Session::SendStreamItem(const core::HandItem& item) {
+  v1::HeadFrame frame;
+  frame.mutable_stream_item()->set_task_id(item.task);
+  frame.mutable_stream_item()->set_index(item.index);
+  frame.mutable_stream_item()->set_object_id(item.object);
+  Queue(frame);
+}
+
+// The task thread reads by itself while it waits for its consumer.
+void Session::SendStreamAdvance(TaskId task, uint64_t count) {
+  v1::HeadFrame frame;
+  frame.mutable_stream_advance()->set_task_id(task);
+  frame.mutable_stream_advance()->set_count(count);
   Queue(frame);
 }
 

@@ -81,6 +81,27 @@ def sessions():
         (3, frame(unblock=pb.Unblock(blocked_task_id=id(1, 10)))))
     yield "refs", frames((0, put), (1, frame(put=pb.Put(id=id(2, 1), contained=[id(1, 1)]))),
                          (2, frame(retain=pb.Retain(ids=[id(2, 1)]))), (0x80, release))
+    streaming = frame(task_class=task_pb2.TaskClass(class_id=2, library="/l.so", function="S",
+                                                    streaming=True, stream_window=1, max_retries=3))
+    stream = frame(submit=pb.Submit(task_id=id(1, 20), class_id=2))
+
+    def item(index, **result):
+        return frame(yielded=pb.Yielded(task_id=id(1, 20), index=index, object_id=id(4, 30 + index),
+                                        result=task_pb2.TaskResult(**result)))
+
+    def consumed(count, dropped=False):
+        return frame(stream_consumed=pb.StreamConsumed(task_id=id(1, 20), count=count,
+                                                       dropped=dropped))
+
+    yield "stream", frames((0, streaming), (0, stream), (3, item(0, value=b"i", contained=[id(1, 1)])),
+                           (0, consumed(1)), (3, create), (3, item(1, created_id=id(4, 5))),
+                           (0, consumed(1, dropped=True)), (3, item(2, value=b"j")),
+                           (0, frame(release=pb.Release(ids=[id(1, 20)]))), (3, item(3, value=b"k")))
+    yield "stream_again", frames((0, streaming), (0, stream), (3, item(0, value=b"i")), (0x83, b""),
+                                 (3, item(0, value=b"i")), (3, item(1, value=b"j")), (0x80, b""))
+    yield "await_item", frames((0, streaming), (0, task_class), (0, submit), (3, frame(
+        await_item=pb.AwaitItem(blocked_task_id=id(1, 10), task_id=id(1, 20), count=1))),
+        (0, stream), (3, item(0, value=b"i")), (0, consumed(9)))
     yield "hello_twice", frames((0, frame(hello=pb.Hello(protocol_version=1, kind=1))))
     yield "garbage", frames((0, b"\xff\xff\xff"), (1, b""), (2, b"\x0a\x05"))
 

@@ -183,6 +183,23 @@ class World {
       }
       case Frame::kReturned:
         return Localize(frame.mutable_returned()->mutable_task_ids());
+      case Frame::kYielded: {
+        v1::Yielded& yielded = *frame.mutable_yielded();
+        yielded.set_task_id(Local(yielded.task_id()));
+        yielded.set_object_id(Local(yielded.object_id()));
+        v1::TaskResult& result = *yielded.mutable_result();
+        Localize(result.mutable_contained());
+        if (result.has_created_id()) result.set_created_id(Local(result.created_id()));
+        return;
+      }
+      case Frame::kStreamConsumed:
+        return frame.mutable_stream_consumed()->set_task_id(
+            Local(frame.stream_consumed().task_id()));
+      case Frame::kAwaitItem: {
+        v1::AwaitItem& await = *frame.mutable_await_item();
+        await.set_blocked_task_id(Local(await.blocked_task_id()));
+        return await.set_task_id(Local(await.task_id()));
+      }
       case Frame::kHello:
       case Frame::kTaskClass:
       case Frame::FRAME_NOT_SET:

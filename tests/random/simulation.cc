@@ -156,6 +156,19 @@ void Simulation::Apply(const Decision& decision) {
     Check(view && view->state == ObjectView::State::kSealed,
           "delivers an object that is not there");
     OnDelivered(object->session, object->object);
+  } else if (const auto* item = std::get_if<HandItem>(&decision)) {
+    OnItem(*item);
+  } else if (const auto* advance = std::get_if<AdvanceStream>(&decision)) {
+    Process* worker = Addressee(advance->worker);
+    if (!worker) return;
+    worker->inbox.push_back([id = advance->task, count = advance->count](Process& process) {
+      process.consumed[id] = count;
+      for (FakeTask& task : process.stack) {
+        if (task.id != id || !task.window_full) continue;
+        task.window_full = count != kNoWindow && task.yielded >= count + task.window;
+        task.blocked = task.window_full;
+      }
+    });
   } else if (const auto* lost = std::get_if<DeliverLost>(&decision)) {
     OnDelivered(lost->session, lost->object);
   } else if (const auto* free = std::get_if<FreeSlice>(&decision)) {
@@ -185,11 +198,13 @@ void Simulation::OnRun(const RunTask& run) {
           "runs a task whose argument is not there");
   }
   nested_ += run.nested;
-  process.inbox.push_back([this, id = run.task, nested = run.nested](Process& worker) {
+  process.inbox.push_back([this, id = run.task, nested = run.nested,
+                           consumed = task->stream_consumed](Process& worker) {
+    worker.consumed[id] = consumed;
     if (!nested) {
       worker.queue.push_back(id);
     } else if (!worker.stack.empty() && worker.stack.back().blocked) {
-      Begin(worker, id);
+      Begin(worker, id, /*nested=*/true);
     } else {
       worker.outbox.push_back([this, id](Process& process) {
         core_.OnTasksReturned(process.id, std::vector<TaskId>{id}, false, now_);
@@ -223,8 +238,48 @@ void Simulation::OnDelivered(SessionNumber session, ObjectId object) {
   processes_.at(worker->second).inbox.push_back([object](Process& process) {
     for (FakeTask& task : process.stack) {
       if (!task.blocked || task.waits.erase(object) == 0) continue;
-      if (--task.needed == 0) task.blocked = false;
+      if (--task.needed > 0) continue;
+      task.blocked = false;
+      task.awaited = 0;
     }
+  });
+}
+
+// Each index comes once, in order. Tasks hear of an item at some later time, and whoever has one
+// takes it at some time after that, even while it waits for something else.
+void Simulation::OnItem(const HandItem& item) {
+  Check(item.index == next_items_[item.task]++, "hands an item over out of order");
+  ++items_;
+  if (!IsOpen(item.session)) return;  // it ended after that was decided
+  const auto view = core_.FindObject(item.object);
+  Check(view && view->state == ObjectView::State::kSealed, "hands over an item that is not there");
+  for (Driver& driver : drivers_) {
+    if (driver.session != item.session) continue;
+    driver.held.push_back(item.object);
+    ++driver.streams[item.task].received;
+    return;
+  }
+  Process& process = processes_.at(worker_sessions_.at(item.session));
+  process.inbox.push_back([this, item](Process& worker) {
+    for (FakeTask& task : worker.stack) {
+      auto stream = task.streams.find(item.task);
+      if (stream == task.streams.end()) continue;
+      task.held.push_back(item.object);
+      task.known.push_back(item.object);
+      const uint64_t count = ++stream->second.received;
+      if (task.blocked && task.awaited == item.task && count >= task.awaited_count) {
+        task.blocked = false;
+        task.awaited = 0;
+        task.waits.clear();
+      }
+      worker.outbox.push_back([this, id = item.task, count, dropped = Chance(3)](Process& sender) {
+        const Status status = core_.OnStreamConsumed(sender.session, id, count, dropped, now_);
+        Check(status.ok(), "refuses an honest count: " + status.message());
+      });
+      return;
+    }
+    worker.outbox.push_back(
+        [this, id = item.object](Process& sender) { Release(sender.session, {id}); });
   });
 }
 
@@ -232,13 +287,14 @@ void Simulation::OnDelivered(SessionNumber session, ObjectId object) {
 
 void Simulation::Drain() {
   draining_ = true;
+  Pump();  // what the last step may have left to be carried out
   SealAll();
   EndJobs();
   int idle_ticks = 0;
   for (;;) {
     const Totals totals = core_.GetTotals();
     if (totals.tasks_waiting + totals.tasks_ready + totals.tasks_running == 0) break;
-    if (EndJobs() || StepBusyProcess()) {
+    if (EndJobs() || StepBusyProcess() || ConsumeAny()) {
       idle_ticks = 0;
     } else {
       Check(core_.NextTimer() != kNever && ++idle_ticks < 100, "deadlock: nothing moves");
@@ -300,6 +356,7 @@ void Simulation::LetGo() {
   Release(kHeadSession, std::exchange(head_held_, {}));
   for (JobId job : std::set<JobId>(jobs_waiting_)) core_.OnJobEnded(job, now_);
   Pump();
+  EndJobs();  // that began as the last task ended
   for (int i = 0; i < 200; ++i) {
     Tick();
     Pump();

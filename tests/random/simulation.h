@@ -18,6 +18,12 @@
 
 namespace kiln::core {
 
+// What a session has got of a stream it consumes.
+struct FakeStream {
+  uint64_t received = 0;
+  uint64_t consumed = 0;
+};
+
 struct FakeTask {
   TaskId id = 0;
   std::vector<ObjectId> known;  // that it may wait for or pass on
@@ -28,6 +34,15 @@ struct FakeTask {
   uint32_t needed = 0;
   bool cancelled = false;
   int steps = 0;
+  // As a producer.
+  bool streaming = false;
+  bool window_full = false;  // with blocked
+  uint32_t window = 0;       // 0 too when it is nested
+  uint64_t yielded = 0;
+  // As a consumer.
+  std::map<TaskId, FakeStream> streams;
+  TaskId awaited = 0;  // with blocked: a stream, until it has `awaited_count` items
+  uint64_t awaited_count = 0;
 };
 
 struct Process {
@@ -38,6 +53,7 @@ struct Process {
   bool deaf = false;    // never says hello
   std::vector<FakeTask> stack;
   std::deque<TaskId> queue;
+  std::map<TaskId, uint64_t> consumed;               // of streams its tasks make, as it was told
   std::deque<std::function<void(Process&)>> inbox;   // from the core
   std::deque<std::function<void(Process&)>> outbox;  // to the core
 };
@@ -47,6 +63,7 @@ struct Driver {
   ProgramId program = 0;
   std::vector<ObjectId> held;  // references, one entry each
   std::vector<ObjectId> creating;
+  std::map<TaskId, FakeStream> streams;
 };
 
 class Simulation {
@@ -61,6 +78,8 @@ class Simulation {
 
   uint64_t tasks_ended() const { return ended_; }
   uint64_t nested() const { return nested_; }
+  uint64_t items() const { return items_; }
+  uint64_t windows_full() const { return windows_full_; }
 
  private:
   void Check(bool holds, const std::string& what) const;
@@ -80,6 +99,7 @@ class Simulation {
   Process* Addressee(WorkerId worker);
   bool IsOpen(SessionNumber session) const;
   void OnDelivered(SessionNumber session, ObjectId object);
+  void OnItem(const HandItem& item);
   void Tick();
 
   // Drivers.
@@ -94,14 +114,20 @@ class Simulation {
             uint32_t needed);
   void Release(SessionNumber session, const std::vector<ObjectId>& ids);
   void StepHead();
+  // Takes what a driver was handed of one of its streams. Returns: false if there is nothing to
+  // take.
+  bool Consume(Driver& driver);
+  bool ConsumeAny();
 
   // Workers.
   Process* AnyProcess();
   void StepProcess(Process& process, bool draining);
   bool MoveMessage(Process& process);
-  void Begin(Process& process, TaskId task);
+  void Begin(Process& process, TaskId task, bool nested);
   void StepTask(Process& process, bool draining);
   void BlockTask(Process& process);
+  void Yield(Process& process);
+  void AwaitItem(Process& process);
   void EndTask(Process& process, bool failed);
   void ReturnTasks(Process& process, std::vector<TaskId> tasks, bool leaving = false);
   void Die(Process& process, const std::string& reason);
@@ -124,13 +150,14 @@ class Simulation {
   std::vector<ObjectId> head_held_;
   std::map<TaskId, std::vector<ObjectId>> given_;             // what an unfinished task was told of
   std::map<std::pair<SessionNumber, ObjectId>, int> wanted_;  // unanswered Wants
+  std::map<TaskId, uint64_t> next_items_;                     // index that must come next
   std::map<uint64_t, uint64_t> slices_;                       // allocated, by offset
   std::set<JobId> jobs_waiting_, jobs_running_;
   SessionNumber next_session_ = 1;
   WorkerId last_worker_ = 0;  // started
   uint64_t next_offset_ = 0;
   JobId next_job_ = 1;
-  uint64_t submitted_ = 0, ended_ = 0, nested_ = 0;
+  uint64_t submitted_ = 0, ended_ = 0, nested_ = 0, items_ = 0, windows_full_ = 0;
   bool draining_ = false;
 };
 

@@ -57,6 +57,8 @@ TaskClass Simulation::RandomClass(ProgramId program) {
   if (Chance(20)) task_class.priority = Number(3) - 1;
   task_class.detached = Chance(5);
   if (Chance(10)) task_class.num_returns = 2;
+  task_class.streaming = task_class.num_returns == 1 && !task_class.detached && Chance(25);
+  if (task_class.streaming) task_class.stream_window = static_cast<uint32_t>(Number(4));
   return task_class;
 }
 
@@ -108,6 +110,7 @@ void Simulation::StepDriver() {
   if (driver == nullptr) return;
   const SessionNumber session = driver->session;
   std::vector<ObjectId>& held = driver->held;
+  if (Chance(30) && Consume(*driver)) return;
   switch (Number(12)) {
     case 0: {
       const ObjectId id = NextId(session);
@@ -165,6 +168,30 @@ void Simulation::StepDriver() {
       }
     }
   }
+}
+
+bool Simulation::Consume(Driver& driver) {
+  std::vector<TaskId> behind;
+  for (const auto& [id, stream] : driver.streams) {
+    if (stream.consumed < stream.received) behind.push_back(id);
+  }
+  if (behind.empty()) return false;
+  const TaskId id = behind[static_cast<size_t>(Number(static_cast<int>(behind.size())))];
+  FakeStream& stream = driver.streams[id];
+  stream.consumed += 1 + random_() % (stream.received - stream.consumed);
+  const Status status =
+      core_.OnStreamConsumed(driver.session, id, stream.consumed, Chance(3), now_);
+  Check(status.ok(), "refuses an honest count: " + status.message());
+  return true;
+}
+
+bool Simulation::ConsumeAny() {
+  for (Driver& driver : drivers_) {
+    if (!Consume(driver)) continue;
+    Pump();
+    return true;
+  }
+  return false;
 }
 
 void Simulation::StepHead() {

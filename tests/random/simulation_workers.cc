@@ -31,7 +31,7 @@ void Simulation::StepProcess(Process& process, bool draining) {
   if (process.stack.empty() && !process.queue.empty()) {
     const TaskId next = process.queue.front();
     process.queue.pop_front();
-    return Begin(process, next);
+    return Begin(process, next, /*nested=*/false);
   }
   if (process.stack.empty()) {
     MoveMessage(process);
@@ -50,10 +50,14 @@ bool Simulation::MoveMessage(Process& process) {
   return true;
 }
 
-void Simulation::Begin(Process& process, TaskId id) {
+void Simulation::Begin(Process& process, TaskId id, bool nested) {
   FakeTask task;
   task.id = id;
   if (auto given = given_.find(id); given != given_.end()) task.known = given->second;
+  if (const auto view = core_.FindTask(id); view && view->task_class->streaming) {
+    task.streaming = true;
+    task.window = nested ? 0 : view->task_class->stream_window;
+  }
   process.stack.push_back(std::move(task));
 }
 
@@ -61,8 +65,10 @@ void Simulation::StepTask(Process& process, bool draining) {
   FakeTask& task = process.stack.back();
   const SessionNumber session = process.session;
   if (task.blocked) {
-    if (!task.cancelled && !Chance(2)) return;
+    if (!task.cancelled && (task.window_full || !Chance(2))) return;
     task.blocked = false;  // time-out, or woken by its token
+    task.window_full = false;
+    task.awaited = 0;
     process.outbox.push_back(
         [this, id = task.id](Process& worker) { core_.OnUnblocked(worker.session, id, now_); });
     return;
@@ -70,6 +76,8 @@ void Simulation::StepTask(Process& process, bool draining) {
   ++task.steps;
   if (task.cancelled && Chance(50)) return EndTask(process, /*failed=*/Chance(90));
   if (draining || task.steps > 20) return EndTask(process, false);
+  if (task.streaming && Chance(50)) return Yield(process);
+  if (!task.streams.empty() && Chance(30)) return AwaitItem(process);
   switch (Number(10)) {
     case 0:
     case 1: {
@@ -80,6 +88,8 @@ void Simulation::StepTask(Process& process, bool draining) {
       Submit(session, core_.FindTask(parent) ? parent : 0, process.program, task.known, held);
       task.held.insert(task.held.end(), held.begin(), held.end());
       task.known.insert(task.known.end(), held.begin(), held.end());
+      const auto child = core_.FindTask(held.front());
+      if (child && child->task_class->streaming) task.streams[held.front()];
       break;
     }
     case 2:
@@ -121,6 +131,48 @@ void Simulation::BlockTask(Process& process) {
   ReturnTasks(process, {process.queue.begin(), process.queue.end()});
 }
 
+// Hands over an item, and waits if that was one too many for its consumer.
+void Simulation::Yield(Process& process) {
+  FakeTask& task = process.stack.back();
+  TaskResult item;
+  ObjectId id = 0;
+  if (!task.creating.empty()) {
+    item.value = task.creating.back();
+    task.creating.pop_back();
+  } else {
+    id = NextId(process.session);
+    item.value = "item";
+  }
+  item.contained = Some(task.known, 1);
+  const uint64_t index = task.yielded++;
+  process.outbox.push_back([this, task_id = task.id, index, id, item](Process& worker) {
+    const Status status = core_.OnYielded(worker.id, task_id, index, id, TaskResult(item), now_);
+    Check(status.ok(), "refuses an honest item: " + status.message());
+  });
+  const uint64_t consumed = process.consumed[task.id];
+  if (task.window == 0 || consumed == kNoWindow || task.yielded < consumed + task.window) return;
+  task.blocked = task.window_full = true;
+  ++windows_full_;
+  ReturnTasks(process, {process.queue.begin(), process.queue.end()});
+}
+
+void Simulation::AwaitItem(Process& process) {
+  FakeTask& task = process.stack.back();
+  auto stream = task.streams.begin();
+  std::advance(stream, Number(static_cast<int>(task.streams.size())));
+  const TaskId id = stream->first;
+  task.blocked = true;
+  task.awaited = id;
+  task.awaited_count = stream->second.received + 1;
+  task.waits = {id};
+  task.needed = 1;
+  process.outbox.push_back([this, id, by = task.id, count = task.awaited_count](Process& worker) {
+    Want(worker.session, {id}, 0, 0);
+    core_.OnItemAwaited(worker.session, by, id, count, now_);
+  });
+  ReturnTasks(process, {process.queue.begin(), process.queue.end()});
+}
+
 void Simulation::EndTask(Process& process, bool failed) {
   FakeTask task = std::move(process.stack.back());
   process.stack.pop_back();
@@ -147,11 +199,17 @@ void Simulation::EndTask(Process& process, bool failed) {
     Check(core_.OnObjectAborted(process.session, id).ok(), "refuses an abort");
     Pump();
   }
-  process.outbox.push_back([this, id = task.id, outcome, held = task.held](Process& worker) {
-    core_.OnTaskFinished(worker.id, id, TaskOutcome(outcome), now_);
-    Pump();
-    if (processes_.contains(worker.id)) Release(worker.session, held);
-  });
+  process.outbox.push_back(
+      [this, id = task.id, outcome, held = task.held, streams = task.streams](Process& worker) {
+        // What it returns may name the end of a stream, which goes on then without a reader.
+        for (const auto& [stream, got] : streams) {
+          const Status status = core_.OnStreamConsumed(worker.session, stream, 0, true, now_);
+          Check(status.ok(), "refuses to drop a stream: " + status.message());
+        }
+        core_.OnTaskFinished(worker.id, id, TaskOutcome(outcome), now_);
+        Pump();
+        if (processes_.contains(worker.id)) Release(worker.session, held);
+      });
 }
 
 void Simulation::ReturnTasks(Process& process, std::vector<TaskId> tasks, bool leaving) {

@@ -163,6 +163,30 @@ class Driver(SessionTest):
         self.assertEqual(self.head.result(detached), 3)
         self.head.release(detached)
 
+    def test_the_end_of_a_stream_is_the_number_of_its_items(self):
+        stream = self.open()
+        stream.define(1, "Add", streaming=True, stream_window=1)
+        task = stream.submit(1, values.integer(1), values.integer(2))  # hands nothing over
+        stream.want(task, values=False)
+        self.assertEqual(list(stream.next("ready").ids), [task])
+        self.assertEqual(values.decode(stream.value(task).value)[:2], (values.MSGPACK, b"\x00"))
+        # It has ended, and one that never was: nothing to say about either is a mistake.
+        stream.send(frame(stream_consumed=session_pb2.StreamConsumed(task_id=task, count=7)),
+                    frame(stream_consumed=session_pb2.StreamConsumed(task_id=12345, dropped=True)),
+                    frame(await_item=session_pb2.AwaitItem(blocked_task_id=task, task_id=task)))
+        stream.value(stream.put(values.integer(1)))
+        self.close(stream)
+
+    def test_a_stream_whose_end_is_released_is_cancelled(self):
+        stream = self.open()
+        stream.define(1, "Sleep", streaming=True)
+        seconds = values.encode(values.MSGPACK, b"\xcb" + bytes.fromhex("404e000000000000"))  # 60
+        task = stream.submit(1, seconds)
+        wait_until(lambda: self.head.status().tasks_running == 1, "the stream runs")
+        stream.send(frame(release=session_pb2.Release(ids=[task])))
+        self.head.wait_until_empty()
+        self.close(stream)
+
     def test_objects_of_one_session_reach_another(self):
         giver, taker = self.open(), self.open()
         given = giver.put(values.integer(5))
@@ -256,6 +280,30 @@ class Mistakes(SessionTest):
     def test_what_only_a_worker_may_say(self):
         self.broken(frame(finished=session_pb2.Finished(task_id=1)), word="Finished from a driver")
         self.broken(frame(returned=session_pb2.Returned(task_ids=[1])), word="Returned from a driver")
+        self.broken(frame(yielded=session_pb2.Yielded(task_id=1)), word="Yielded from a driver")
+
+    def test_streams_that_cannot_be(self):
+        for options, word in [({"detached": True}, "detached"), ({"num_returns": 2}, "result")]:
+            self.broken(frame(task_class=task_pb2.TaskClass(
+                class_id=1, library=EXAMPLES, function="F", streaming=True, **options)), word=word)
+        self.witness.define(2, "Sleep", streaming=True)
+        seconds = values.encode(values.MSGPACK, b"\xcb" + bytes.fromhex("404e000000000000"))  # 60
+        theirs = self.witness.submit(2, seconds)
+        self.witness.value(self.witness.put(values.integer(1)))  # the head has seen it
+        self.broken(frame(stream_consumed=session_pb2.StreamConsumed(task_id=theirs)),
+                    word="does not consume")
+        for count in (1, (1 << 64) - 1):
+            stream = self.open()
+            stream.define(1, "Sleep", streaming=True)
+            mine = stream.submit(1, seconds)
+            self.broken(frame(stream_consumed=session_pb2.StreamConsumed(task_id=mine, count=count)),
+                        word="consumed of 0", stream=stream)
+        stream = self.open()
+        stream.define(1, "Sleep")
+        plain = stream.submit(1, seconds)
+        self.broken(frame(stream_consumed=session_pb2.StreamConsumed(task_id=plain)),
+                    word="makes none", stream=stream)
+        self.witness.send(frame(release=session_pb2.Release(ids=[theirs])))
 
     def test_bytes_that_are_no_protobuf(self):
         for garbage in (b"\xff" * 20, b"\x0a\x05ab", b"\x0a\x07\x0a\x05\x1a\x03\xff\xff\xff"):

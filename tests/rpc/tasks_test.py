@@ -149,6 +149,10 @@ class Failures(HeadTest):
         with self.refused(Code.NOT_FOUND, "00000000000000aa"):
             self.head.task("Add", {"$ref": "00000000000000aa"}, 2)
 
+    def test_a_stream_without_a_session_is_refused(self):
+        with self.refused(Code.INVALID_ARGUMENT, "streaming", "session"):
+            self.head.task("Add", 1, 2, streaming=True)
+
     def test_numbers_that_make_no_sense_are_refused(self):
         for resources in ({"num_cpus": -1}, {"num_cpus": float("nan")},
                           {"custom": {"disk": float("inf")}}):

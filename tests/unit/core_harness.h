@@ -61,6 +61,13 @@ class CoreHarness {
     task_class.resources = Resources(num_cpus);
     return task_class;
   }
+  static TaskClass Streaming(uint32_t window = 0, int max_retries = 3) {
+    TaskClass task_class = Library("stream");
+    task_class.streaming = true;
+    task_class.stream_window = window;
+    task_class.max_retries = max_retries;
+    return task_class;
+  }
   static TaskClass Own(const std::string& name = "own", ProgramId program = kProgram) {
     TaskClass task_class = Library(name);
     task_class.library.clear();
@@ -150,6 +157,24 @@ class CoreHarness {
     const WorkerId worker = WorkerOf(task);
     Forget(worker, task);
     core.OnTaskFinished(worker, task, std::move(outcome), now);
+    Pump();
+  }
+  // Hands over the next item of this attempt. Returns: its id.
+  ObjectId Yield(TaskId task, uint64_t index, const std::string& value = "item",
+                 std::vector<ObjectId> contained = {}) {
+    const WorkerId worker = WorkerOf(task);
+    const ObjectId id = NextId(workers.at(worker).session);
+    REQUIRE(core.OnYielded(worker, task, index, id, {value, std::move(contained)}, now).ok());
+    Pump();
+    return id;
+  }
+  void Consume(TaskId task, uint64_t count, bool dropped = false, SessionNumber session = kDriver) {
+    REQUIRE(core.OnStreamConsumed(session, task, count, dropped, now).ok());
+    Pump();
+  }
+  // The task waits until `count` items of the stream were handed over, or for its end.
+  void AwaitItem(TaskId task, TaskId stream, uint64_t count) {
+    core.OnItemAwaited(workers.at(WorkerOf(task)).session, task, stream, count, now);
     Pump();
   }
   void Return(WorkerId worker, std::vector<TaskId> tasks, bool leaving = false) {
@@ -267,6 +292,8 @@ class CoreHarness {
   std::vector<CancelTask> cancels;
   std::vector<DeliverObject> delivered;
   std::vector<DeliverLost> lost;
+  std::vector<HandItem> items;
+  std::vector<AdvanceStream> advances;
   std::vector<Slice> freed;
   std::vector<GrantCredit> grants;
   std::vector<JobId> jobs;
@@ -310,6 +337,14 @@ class CoreHarness {
     delivered.push_back(deliver);
   }
   void Apply(const DeliverLost& what) { lost.push_back(what); }
+  void Apply(const HandItem& item) {
+    REQUIRE(Sealed(item.object));
+    items.push_back(item);
+  }
+  void Apply(const AdvanceStream& advance) {
+    REQUIRE(workers.contains(advance.worker));
+    advances.push_back(advance);
+  }
   void Apply(const FreeSlice& free) { freed.push_back(free.slice); }
   void Apply(const GrantCredit& grant) { grants.push_back(grant); }
   void Apply(const StartJob& start) { jobs.push_back(start.job); }

@@ -100,6 +100,12 @@ class SessionHost {
     void operator()(const core::DeliverLost& d) {
       if (auto* session = Peer(d.session)) session->SendLost(d.object, d.with_value);
     }
+    void operator()(const core::HandItem& d) {
+      if (auto* session = Peer(d.session)) session->SendStreamItem(d);
+    }
+    void operator()(const core::AdvanceStream& d) {
+      if (auto* session = Worker(d.worker)) session->SendStreamAdvance(d.task, d.count);
+    }
     void operator()(const core::FreeSlice& d) { host->store_->Free(d.slice); }
     void operator()(const core::GrantCredit& d) {
       if (auto* session = Peer(d.session)) session->SendCredit(d.tasks, d.bytes);
