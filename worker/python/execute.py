@@ -10,6 +10,8 @@ import resource
 import signal
 import sys
 import traceback
+import types
+from collections.abc import Iterator
 from typing import Any
 
 from kiln import _definitions, _kiln, _session, _values
@@ -116,10 +118,21 @@ def split(result: Any, count: int) -> tuple[Any, ...]:
     return results
 
 
+def items_of(result: Any) -> Iterator[Any]:
+    """The items that a streaming task's result gives."""
+    if isinstance(result, (str, bytes, dict)) or not hasattr(result, "__iter__"):
+        raise TypeError(f'a task with num_returns="streaming" must be a generator or return an '
+                        f"iterable, and this one returned a {type(result).__name__}")
+    return iter(result)
+
+
 def explain_result(result: Any, error: BaseException) -> BaseException:
     """The exception for a result that could not be encoded."""
     if not isinstance(error, Exception) or isinstance(error, RayError):
         return error
+    if isinstance(result, (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)):
+        return TypeError(f"the task returned a {type(result).__name__}, which cannot leave its "
+                         f'process; to hand over items as they come, use num_returns="streaming"')
     better = TypeError(f"the task's result, a {type(result).__name__}, cannot be pickled: "
                        f"{type(error).__name__}: {error}")
     better.__cause__ = error

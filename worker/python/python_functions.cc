@@ -12,6 +12,7 @@
 #include "common/value/error_value.h"
 #include "worker/peer_runtime.h"
 #include "worker/run_worker.h"
+#include "worker/stream.h"
 
 namespace kiln::python {
 namespace {
@@ -53,6 +54,7 @@ worker::Outcome PythonFunctions::Invoke(const worker::Invocation& invocation) {
   worker::Outcome outcome;
   Function* function = Find(invocation);
   PyObject* result = function ? Call(function->callable, invocation) : nullptr;
+  if (result && invocation.stream) Py_SETREF(result, Stream(result, invocation));
   const bool encoded = result && EncodeResults(result, invocation, &outcome);
   Py_XDECREF(result);
   if (!encoded) Describe(invocation, &outcome);
@@ -112,6 +114,54 @@ PyObject* PythonFunctions::Call(PyObject* callable, const worker::Invocation& in
   return result;
 }
 
+// The generator is closed when it is dropped, wherever it stands: its `finally` runs.
+PyObject* PythonFunctions::Stream(PyObject* items, const worker::Invocation& invocation) {
+  PyObject* iterator = PyObject_CallMethod(execute_, "items_of", "O", items);
+  if (!iterator) return nullptr;
+  Py_ssize_t count = 0;
+  bool going = true;
+  while (going) {
+    PyObject* item = PyIter_Next(iterator);
+    if (!item) break;
+    std::shared_ptr<value::Parts> parts = Encode(item, Reader::kPython);
+    going = parts != nullptr;
+    if (going) {
+      Status status;
+      {
+        WithoutGil others_may_run;
+        status = invocation.stream->Yield(parts);
+      }
+      going = status.ok();
+      if (status.code() == Code::kCancelled) {
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+      } else if (!going) {
+        SetError(status);
+      }
+    } else {
+      ExplainResult(item);
+    }
+    Py_DECREF(item);
+    count += going ? 1 : 0;
+  }
+  Py_DECREF(iterator);
+  return PyErr_Occurred() ? nullptr : PyLong_FromSsize_t(count);
+}
+
+// Says of the error that is set which result could not be encoded.
+void PythonFunctions::ExplainResult(PyObject* result) {
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  PyErr_NormalizeException(&type, &error, &traceback);
+  PyObject* better = PyObject_CallMethod(execute_, "explain_result", "OO", result, error);
+  if (better) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(better)), better);
+    Py_DECREF(better);
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(error);
+  Py_XDECREF(traceback);
+}
+
 bool PythonFunctions::EncodeResults(PyObject* result, const worker::Invocation& invocation,
                                     worker::Outcome* outcome) {
   PyObject* results = result;
@@ -130,17 +180,7 @@ bool PythonFunctions::EncodeResults(PyObject* result, const worker::Invocation& 
   Py_DECREF(results);
   if (encoded) return true;
   outcome->results.clear();
-  PyObject *type, *error, *traceback;
-  PyErr_Fetch(&type, &error, &traceback);
-  PyErr_NormalizeException(&type, &error, &traceback);
-  PyObject* better = PyObject_CallMethod(execute_, "explain_result", "OO", result, error);
-  if (better) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(better)), better);
-    Py_DECREF(better);
-  }
-  Py_XDECREF(type);
-  Py_XDECREF(error);
-  Py_XDECREF(traceback);
+  ExplainResult(result);
   return false;
 }
 

@@ -42,8 +42,11 @@ class PythonFunctions {
   // Returns: null with a Python error set.
   Function* Find(const worker::Invocation& invocation);
   PyObject* Call(PyObject* callable, const worker::Invocation& invocation);
+  // Hands over one item after the other. Returns: how many; null with a Python error set.
+  PyObject* Stream(PyObject* items, const worker::Invocation& invocation);
   bool EncodeResults(PyObject* result, const worker::Invocation& invocation,
                      worker::Outcome* outcome);
+  void ExplainResult(PyObject* result);
   // What the Python error that is set means for the task.
   void Describe(const worker::Invocation& invocation, worker::Outcome* outcome);
 

@@ -23,7 +23,7 @@ def main() -> int:
     Returns:
         The exit code.
     """
-    if "KILN_WORKER" not in os.environ and "KILN_FORK_SERVER" not in os.environ:
+    if "KILN_FORK_SERVER" not in os.environ:
         print("kiln.worker is started by a kiln head, not by hand.\n"
               "To run a function, use `kiln run MODULE:FUNCTION [JSON ARGS...]`.", file=sys.stderr)
         return 2
@@ -34,15 +34,12 @@ def main() -> int:
             pass  # not installed: then no task needs it
     from kiln.worker import execute
 
-    if "KILN_FORK_SERVER" in os.environ:
-        gc.collect()
-        gc.freeze()  # what is here now is never garbage: looking at it would copy its pages
-        order = _kiln.serve_forks()
-        if order is None:
-            return 0
-        _become(order)
-    elif "KILN_SETUP" in os.environ:
-        _become({"env": [os.fsencode(f"{k}={v}") for k, v in os.environ.items()], "setup": os.environ["KILN_SETUP"]})
+    gc.collect()
+    gc.freeze()  # what is here now is never garbage: looking at it would copy its pages
+    order = _kiln.serve_forks()
+    if order is None:
+        return 0
+    _become(order)
     return _run(execute)
 
 

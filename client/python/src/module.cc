@@ -14,6 +14,7 @@
 #include "client/python/src/object_ref.h"
 #include "client/python/src/session.h"
 #include "client/python/src/shared_buffer.h"
+#include "common/fork_server.h"
 #include "kiln/error.h"
 #include "worker/python/python_functions.h"
 #include "worker/run_worker.h"
@@ -50,7 +51,8 @@ std::shared_ptr<Session> Connect(const py::dict& program, const std::string& add
     out->add_env(variable);
   }
   out->set_working_dir(program["working_dir"].cast<std::string>());
-  out->add_env("KILN_SETUP=" + program["setup"].cast<std::string>());
+  out->set_fork_server(true);
+  out->set_setup(program["setup"].cast<std::string>());
   Joined joined;
   {
     WithoutGil others_may_run;
@@ -78,14 +80,30 @@ TaskKind Define(Session& session, const std::string& library, const std::string&
   out.set_priority(priority);
   out.set_num_returns(num_returns);
   out.set_detached(detached);
-  (void)streaming;
-  (void)stream_window;
+  out.set_streaming(streaming);
+  out.set_stream_window(stream_window);
   Result<uint32_t> id = session.peer().Define(out);
   if (!id.ok()) {
     SetError(id.status());
     throw py::error_already_set();
   }
   return {*id, num_returns, any_language ? Reader::kAny : Reader::kPython};
+}
+
+// Returns: None when nobody wants forks any more, or this is no fork server; in a fork, what it is
+// to be.
+py::object ServeForks() {
+  std::optional<ForkServer> server = ForkServer::FromEnvironment();
+  if (!server) return py::none();
+  std::optional<ForkOrder> order =
+      server->Serve({PyOS_BeforeFork, PyOS_AfterFork_Parent, PyOS_AfterFork_Child});
+  if (!order) return py::none();
+  py::list env;
+  for (const std::string& variable : order->env) env.append(py::bytes(variable));
+  py::dict out;
+  out["env"] = env;
+  out["setup"] = py::bytes(order->setup);
+  return out;
 }
 
 py::object CurrentTaskInfo() {
@@ -130,6 +148,11 @@ void DefineSession(py::module_& module) {
            })
       .def("cancel", [](Session& self, py::handle ref,
                         bool force) { return Checked(self.Cancel(ref.ptr(), force)); })
+      .def("next_item",
+           [](Session& self, py::handle end, std::optional<double> timeout) {
+             return Checked(self.NextItem(end.ptr(), timeout));
+           })
+      .def("drop_stream", [](Session& self, py::handle end) { self.DropStream(end.ptr()); })
       .def("watch",
            [](Session& self, py::handle ref) {
              if (!self.Watch(ref.ptr())) throw py::error_already_set();
@@ -197,6 +220,7 @@ PYBIND11_MODULE(_kiln, module) {
     const RunningTask* task = CurrentTask();
     return task && task->invocation->cancelled && task->invocation->cancelled->load();
   });
+  module.def("serve_forks", &ServeForks);
   module.def("run_worker", [](py::handle execute, py::handle on_connected) {
     RunPythonWorker(execute.ptr(), on_connected.ptr());
   });

@@ -332,6 +332,26 @@ PyObject* Session::Cancel(PyObject* ref, bool force) {
   Py_RETURN_NONE;
 }
 
+PyObject* Session::NextItem(PyObject* end, std::optional<double> timeout) {
+  if (!CheckUsable() || !CheckRef(end)) return nullptr;
+  Result<std::optional<ObjectId>> item = Status();
+  {
+    const TaskId stream = IdOf(end);
+    WithoutGil others_may_run;
+    item = peer_->NextItem(stream, DeadlineOf(timeout), CheckSignals());
+  }
+  if (!item.ok()) return SetError(item.status()), nullptr;
+  if (!*item) Py_RETURN_NONE;
+  return MakeRef(shared_from_this(), **item);
+}
+
+void Session::DropStream(PyObject* end) {
+  if (forked() || shut_down_ || !IsRef(end)) return;
+  const TaskId stream = IdOf(end);
+  WithoutGil others_may_run;
+  peer_->DropStream(stream);
+}
+
 // --- events --------------------------------------------------------------------------------------
 
 bool Session::Watch(PyObject* ref) {

@@ -53,6 +53,11 @@ class Session : public std::enable_shared_from_this<Session> {
   // `refs`: a list. Returns: (ready, not ready).
   PyObject* Wait(PyObject* refs, size_t num_returns, std::optional<double> timeout);
   PyObject* Cancel(PyObject* ref, bool force);
+  // The ref of the next item of the stream whose end is `end`, or None when there are no more: see
+  // Peer::NextItem.
+  PyObject* NextItem(PyObject* end, std::optional<double> timeout);
+  // See Peer::DropStream.
+  void DropStream(PyObject* end);
   // See Peer::Watch.
   bool Watch(PyObject* ref);
   // Blocks: until something happens. Returns: (sealed refs as ints, [(task, pid, lines)], dropped
