@@ -136,7 +136,8 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Requires: this process has a handle on the stream's end.
   // Returns:  the item, with one handle; nothing at the end of the stream, when all items were
   //           taken: whether it ended well is in the value of the end.
-  // Errors:   DeadlineExceeded, Cancelled (`interrupted`, which may be null), NotFound (no stream, or dropped),
+  // Errors:   DeadlineExceeded, Cancelled (`interrupted`, which may be null), NotFound (no stream,
+  // or dropped),
   //           Unavailable.
   Result<std::optional<ObjectId>> NextItem(TaskId stream, Deadline deadline,
                                            const Interrupted* interrupted = nullptr);

@@ -205,7 +205,8 @@ TEST_CASE("a list may come as Python's tuple", "[codec]") {
   CHECK(Refusal<int>(std::string("\xc7\x06\x02", 3) + list) == "expected int, got a list of 3");
   CHECK_THAT(Refusal<std::vector<int>>(std::string("\xc7\x01\x02\x05", 4)),
              Catch::Contains("expected"));
-  CHECK_THAT(Refusal<std::vector<int>>(std::string("\xc7\x06\x02", 3)), Catch::Contains("expected"));
+  CHECK_THAT(Refusal<std::vector<int>>(std::string("\xc7\x06\x02", 3)),
+             Catch::Contains("expected"));
 }
 
 TEST_CASE("a struct that contains itself is refused beyond a depth", "[codec]") {

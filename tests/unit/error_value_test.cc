@@ -56,7 +56,8 @@ TEST_CASE("an error for people names kind, type, task, process and chain", "[err
         "  task: Fail\n"
         "  worker pid: 4711\n"
         "  which failed with it: Outer");
-  CHECK_THAT(FormatError({.message = "boom", .traceback = "Traceback"}), Catch::EndsWith("\nTraceback"));
+  CHECK_THAT(FormatError({.message = "boom", .traceback = "Traceback"}),
+             Catch::EndsWith("\nTraceback"));
   CHECK(FormatError({ErrorKind::kCancelled, "", "stopped", "", 0, {}}) == "CANCELLED: stopped");
 }
 

@@ -132,8 +132,8 @@ TEST_CASE("a tuple is a list in JSON, however deep, and a broken one is refused"
   std::string deep = "\x90";
   while (deep.size() < 200) deep = Tuple("\x91" + deep);
   CHECK(ToJson(Encoded(Kind::kMsgpack, deep)).ok());
-  for (const std::string& list : {std::string("\x92\x01"), std::string("\x91\x01\x02"),
-                                  std::string("\xc1"), std::string()}) {
+  for (const std::string& list :
+       {std::string("\x92\x01"), std::string("\x91\x01\x02"), std::string("\xc1"), std::string()}) {
     CHECK(ToJson(Encoded(Kind::kMsgpack, Tuple(list))).status().code() == Code::kDataLoss);
   }
 }
