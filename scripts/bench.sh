@@ -3,6 +3,7 @@
 # prints tables of the medians, with the machine described.
 #
 #   scripts/bench.sh [--runs N] [--quick] [--write] [--raw FILE] [--filter REGEX]
+#   scripts/bench.sh --python [--rounds N] [--quick] [--write] [--json FILE] [--only REGEX]
 #
 #   --runs N         3 by default
 #   --quick          shorter and less exact
@@ -10,10 +11,18 @@
 #                    draws docs/plots/*.svg (needs scripts/install-deps.sh --bench)
 #   --raw FILE       keeps the figures of every run, one JSON object per line
 #   --filter REGEX   only the benchmarks whose name matches
+#   --python         the Python package instead, beside multiprocessing and joblib; --python --help
+#                    has its options
 #
 # For figures worth keeping let nothing else run meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+if [[ "${1-}" == --python ]]; then
+  shift
+  [[ " $* " == *" --help "* || " $* " == *" -h "* ]] || ./scripts/build.sh release >&2
+  PYTHONPATH=$PWD/build/python exec /usr/bin/python3 -B scripts/bench_python.py "$@"
+fi
 
 runs=3
 raw=

@@ -80,13 +80,13 @@ def machine():
             f"Linux {platform.release()}.")
 
 
-def write_between_markers(path, text):
+def write_between_markers(path, text, begin_marker=BEGIN, end_marker=END):
     document = Path(path).read_text()
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = document.partition(begin_marker)
+    _, end, after = rest.partition(end_marker)
     if not begin or not end:
-        sys.exit(f"{path}: the lines {BEGIN} and {END} are not there")
-    Path(path).write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        sys.exit(f"{path}: the lines {begin_marker} and {end_marker} are not there")
+    Path(path).write_text(f"{before}{begin_marker}\n{text}\n{end_marker}{after}")
 
 
 def main():
