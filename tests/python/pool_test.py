@@ -365,9 +365,15 @@ class ErrorTest(unittest.TestCase):
         self.assertEqual(caught.exception.args, (7,))
 
     def test_its_cause_shows_the_remote_traceback(self) -> None:
-        with self.assertRaises(OwnError) as caught:
-            self.pool.map(raise_own, [1])
-        self.assertIn("in raise_own", str(caught.exception.__cause__))
+        for call in (
+            lambda: self.pool.map(raise_own, [1]),
+            lambda: self.pool.apply(raise_own, (1,)),
+            lambda: self.pool.apply_async(raise_own, (1,)).get(),
+            lambda: next(self.pool.imap(raise_own, [1])),
+        ):
+            with self.assertRaises(OwnError) as caught:
+                call()
+            self.assertIn("in raise_own", str(caught.exception.__cause__))
 
     def test_the_error_of_the_first_item_is_raised(self) -> None:
         for chunksize in (1, 2, 100):

@@ -12,6 +12,8 @@ from typing import Any
 
 import kiln
 from kiln.util import _calls, _chunks
+from kiln.util._functions import Functions, is_imported
+from kiln.util._setup import name_of
 
 # What one chunk shall take, in seconds: a thousand times what it costs to send one, and still too
 # little for anybody to wait for the last one while the other cores have nothing to do.
@@ -20,10 +22,18 @@ _TARGET = 0.02
 _SHORTEST = 0.001
 # Items of one chunk, at most: the driver encodes one while others run, and decodes others again.
 _MOST_ITEMS = 32_768
-# How much longer a chunk may be than the last one measured: the first items may not be typical.
+# How much longer a chunk may be than those measured before: the first items may not be typical.
+# And the items of the first chunks if an earlier call has told what an item costs.
 _GROWTH = 64
 # Workers that a head starts beyond its CPUs, for tasks that ask for less than one.
 _EXTRA_WORKERS = 8
+
+# Functions that do nothing but compute: nobody can tell where they run. Below this cost, in
+# seconds, an item takes longer to travel than to be computed here.
+_PURE = frozenset(value for value in vars(math).values() if callable(value)) | {
+    abs, bool, chr, float, int, len, ord, round, str,
+}  # fmt: skip
+_CHEAPER_HERE = 0.0000001
 
 
 def map(
@@ -43,7 +53,8 @@ def map(
     gets scalars, or rows that are read-only. The result is a list, also for an array.
 
     `func` is pickled, with the globals and variables it uses, for each call of map. It runs in
-    other processes: what it changes there does not change here.
+    other processes: what it changes there does not change here. Functions of `math`, and a few
+    others that only compute, are called in this process where that is measured to be faster.
 
     Args:
         func: Called with each item.
@@ -74,9 +85,9 @@ def map(
     if progress:
         from kiln.util import tqdm
 
-        bar = tqdm(total=source.left, desc=desc or _calls.name_of(func))
+        bar = tqdm(total=source.left, desc=desc or name_of(func))
     try:
-        return _Run(func, source, _Pace(chunk_size, _calls_at_once(num_cpus)), num_cpus, bar).run()
+        return _Run(func, source, chunk_size, num_cpus, bar).run()
     finally:
         if bar is not None:
             bar.close()
@@ -133,40 +144,7 @@ class _Stream:
 
 
 def _source(iterable: Iterable[Any]) -> _Slices | _Stream:
-    if _chunks.is_sliced(iterable):
-        return _Slices(iterable)
-    return _Stream(iterable)
-
-
-class _Pace:
-    """How many items the next chunk has.
-
-    Attributes:
-        at_once: Calls that run at once.
-    """
-
-    def __init__(self, fixed: int | None, at_once: int) -> None:
-        self.at_once = at_once
-        self._fixed = fixed
-        self._cost = 0.0  # seconds an item takes; 0: not measured yet
-        self._measured = 1  # items of the largest chunk that was measured
-
-    def size(self, left: int | None) -> int:
-        """For the next chunk, when so many items are left; None: nobody knows."""
-        if self._fixed is not None:
-            return self._fixed
-        if not self._cost:
-            return 1
-        size = min(_TARGET / self._cost, self._measured * _GROWTH, _MOST_ITEMS)
-        if left is not None:
-            size = min(size, max(left / (2 * self.at_once), _SHORTEST / self._cost))
-        return max(1, math.ceil(size))
-
-    def measured(self, count: int, seconds: float) -> None:
-        """A chunk of `count` items has taken so long."""
-        cost = max(seconds / count, 1e-9)
-        self._cost = (self._cost + cost) / 2 if self._cost else cost
-        self._measured = max(self._measured, count)
+    return _Slices(iterable) if _chunks.is_sliced(iterable) else _Stream(iterable)
 
 
 class _Run:
@@ -176,21 +154,27 @@ class _Run:
         self,
         func: Callable[[Any], Any],
         source: _Slices | _Stream,
-        pace: _Pace,
+        chunk_size: int | None,
         num_cpus: float,
         bar: Any,
     ) -> None:
-        self._submit = _functions_for(num_cpus).submits(_Chunk, func)
+        self._prepared = _functions_for(num_cpus).get(_Chunk, func)
         self._source = source
-        self._pace = pace
+        self._chunk_size = chunk_size
+        self._at_once = _calls_at_once(num_cpus)
         self._bar = bar
+        # Here a chunk runs as in a worker; None if it must not.
+        pure = chunk_size is None and is_imported(func) and func in _PURE
+        self._here = _Chunk(func, None) if pure else None
         self._results: list[Any] = []
         self._sent = 0  # items
+        self._measured = 0  # items of the largest chunk whose time is known
         self._running: dict[Any, tuple[int, int]] = {}  # by ref: first item, number of items
         self._early: dict[int, list[Any]] = {}  # by first item: results with a gap before them
         self._failure: tuple[int, Exception] | None = None  # the first item of the chunk, the error
 
     def run(self) -> list[Any]:
+        """Does it all. Returns: the results."""
         try:
             while True:
                 self._send()
@@ -207,14 +191,42 @@ class _Run:
         return self._results
 
     def _send(self) -> None:
-        """Keeps two chunks for each core on their way."""
-        while self._source.left != 0 and len(self._running) < 2 * self._pace.at_once:
-            if self._failure is not None:
+        """Keeps two chunks for each core on their way, or one as long as nothing is measured."""
+        while self._source.left != 0 and self._failure is None:
+            cost = self._prepared.cost
+            here = self._here is not None and 0 < cost < _CHEAPER_HERE
+            if not here and len(self._running) >= self._at_once * (2 if cost else 1):
                 return
-            count, chunk = self._source.take(self._pace.size(self._source.left))
-            if count:
-                self._running[self._submit(self._sent, *chunk)] = self._sent, count
-                self._sent += count
+            count, chunk = self._source.take(self._size())
+            if not count:
+                return
+            first, self._sent = self._sent, self._sent + count
+            if not (here and self._run_here(first, count, chunk)):
+                self._running[self._prepared.submit(first, *chunk)] = first, count
+
+    def _size(self) -> int:
+        """Items of the next chunk."""
+        if self._chunk_size is not None:
+            return self._chunk_size
+        known = self._prepared
+        if not known.cost:
+            return 1
+        size = min(_TARGET / known.cost, max(self._measured, 1) * _GROWTH, _MOST_ITEMS)
+        left = self._source.left
+        if left is not None:
+            shortest = _SHORTEST / known.cost if self._measured else 1
+            size = min(size, max(left / (2 * self._at_once), shortest), left / self._at_once)
+        return max(1, math.ceil(size))
+
+    def _run_here(self, first: int, count: int, chunk: tuple[Any, ...]) -> bool:
+        """Returns: whether that went well; a worker will say what is wrong, as it always does."""
+        assert self._here is not None
+        try:
+            seconds, results = self._here(first, *chunk)
+        except Exception:
+            return False
+        self._take_results(first, count, seconds, results)
+        return True
 
     def _receive(self, ref: Any) -> None:
         first, count = self._running.pop(ref)
@@ -225,13 +237,17 @@ class _Run:
             if self._failure is None or first < self._failure[0]:
                 self._failure = first, error
                 self._cancel(first)
-            return
-        self._pace.measured(count, seconds)
-        if self._bar is not None:
-            self._bar.update(count)
+        else:
+            self._take_results(first, count, seconds, results)
+
+    def _take_results(self, first: int, count: int, seconds: float, results: Any) -> None:
+        self._prepared.learn(count, seconds)
+        self._measured = max(self._measured, count)
         self._early[first] = _chunks.unpack(results)
         while len(self._results) in self._early:
             self._results += self._early.pop(len(self._results))
+        if self._bar is not None:
+            self._bar.update(count)
 
     def _cancel(self, first: int) -> None:
         """Gives up chunks from this item on."""
@@ -256,10 +272,10 @@ def _add_note(error: Exception, note: str) -> None:
         setattr(error, "__notes__", [*getattr(error, "__notes__", []), note])
 
 
-_functions: dict[float, _calls.Functions] = {}  # by num_cpus
+_functions: dict[float, Functions] = {}  # by num_cpus
 
 
-def _functions_for(num_cpus: float) -> _calls.Functions:
+def _functions_for(num_cpus: float) -> Functions:
     if num_cpus not in _functions:
-        _functions[num_cpus] = _calls.Functions(None, {"num_cpus": num_cpus}, _calls.is_imported)
+        _functions[num_cpus] = Functions(None, {"num_cpus": num_cpus}, is_imported)
     return _functions[num_cpus]

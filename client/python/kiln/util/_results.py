@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import kiln
 from kiln.util import _chunks
 from kiln.util._calls import plain_error
+from kiln.util._functions import Prepared
 
 if TYPE_CHECKING:
     from kiln.util.multiprocessing import Pool
@@ -79,7 +81,7 @@ class AsyncResult:
     # --- for Pool ---------------------------------------------------------------------------------
 
     def start(self, submits: Iterator[Any]) -> None:
-        """Takes the refs of the calls; what fails while they are submitted is the result."""
+        """Takes the refs of the calls; an error while they are submitted is the result."""
         try:
             for ref in submits:
                 self._refs.append(ref)
@@ -92,7 +94,7 @@ class AsyncResult:
 
     def cancel(self, *, force: bool = False) -> None:
         """Asks calls that have not ended to end."""
-        _cancel(list(self._refs), force)
+        cancel(list(self._refs), force)
 
     def settle(self, timeout: float | None) -> bool:
         """Waits for the calls, not for callbacks. Returns: whether all have ended."""
@@ -141,16 +143,20 @@ class AsyncResult:
 class MapResult(AsyncResult):
     """The result of `Pool.map_async` and `Pool.starmap_async`: a list."""
 
+    prepared: Prepared | None = None  # learns what its calls cost
+
     def _collect(self) -> tuple[bool, Any]:
         values: list[Any] = []
         failure: BaseException | None = None
         for place in range(len(self._refs)):
             try:
-                part = self._part(place)
+                seconds, part = self._part(place)
             except Exception as error:
                 # As in multiprocessing all chunks run to their end before the error is raised.
                 failure = failure or plain_error(error)
             else:
+                if self.prepared is not None:
+                    self.prepared.learn(len(part), seconds)
                 if failure is None:
                     values += _chunks.unpack(part)
         return (True, values) if failure is None else (False, failure)
@@ -163,6 +169,13 @@ class Failed:
         self.error = error
 
 
+# Chunks that an iterator has submitted ahead: at least, for each process; at most; and as much as is
+# taken in so many seconds. When each takes 20 us, waiting for them one by one is what costs most.
+_LEAST_AHEAD = 4
+_MOST_AHEAD = 128
+_TIME_AHEAD = 0.005
+
+
 class IMapIterator:
     """The results of `Pool.imap`, in order; calls are submitted as results are taken.
 
@@ -172,16 +185,18 @@ class IMapIterator:
     Thread: any.
     """
 
-    def __init__(self, pool: Pool, submits: Iterator[Any], window: int) -> None:
+    def __init__(self, pool: Pool, submits: Iterator[Any], processes: int) -> None:
         self._pool = pool
         self._submits = submits  # yields refs, or Failed
-        self._window = window
+        self._least = max(8, _LEAST_AHEAD * processes)
+        self._window = self._least
+        self._filled = time.monotonic()  # when there were _window chunks ahead
         self._lock = threading.RLock()
         self._refs: list[Any] = []
         self._values: deque[Any] = deque()  # of the chunk that was got last
         self._failure: Exception | None = None  # of the input
         self._open = True  # the input may have more
-        self._fill(window)
+        self._fill(self._window)
 
     def __iter__(self) -> IMapIterator:
         return self
@@ -194,15 +209,16 @@ class IMapIterator:
         """
         with self._lock:
             while not self._values:
-                self._fill(self._window)
+                self._refill()
                 if not self._refs:
                     self._pool.forget(self)
                     failure, self._failure = self._failure, None
                     if failure is not None:
                         raise failure
                     raise StopIteration
-                self._values.extend(_chunks.unpack(self._take(self._choose(timeout))))
-                self._fill(self._window)
+                _, part = self._take(self._choose(timeout))
+                self._values.extend(_chunks.unpack(part))
+                self._refill()
             return self._values.popleft()
 
     __next__ = next
@@ -221,9 +237,20 @@ class IMapIterator:
     def cancel(self, *, force: bool = False) -> None:
         """Asks calls that have not ended to end, and submits no more."""
         self._open = False
-        _cancel([ref for ref in self._refs if type(ref) is not Failed], force)
+        cancel([ref for ref in self._refs if type(ref) is not Failed], force)
 
     # ----------------------------------------------------------------------------------------------
+
+    def _refill(self) -> None:
+        """Submits more once half of what was ahead is taken."""
+        taken = self._window - len(self._refs)
+        if not self._open or 2 * taken < self._window:
+            return
+        now = time.monotonic()
+        fits = int(taken * _TIME_AHEAD / max(now - self._filled, 1e-6))
+        self._window = max(self._least, min(fits, 2 * self._window, _MOST_AHEAD))
+        self._filled = now
+        self._fill(self._window)
 
     def _fill(self, window: int | None) -> None:
         while self._open and (window is None or len(self._refs) < window):
@@ -246,14 +273,16 @@ class IMapIterator:
     def _take(self, place: int) -> Any:
         """Gets the result there and removes it from the queue, also if it is an error."""
         ref = self._refs[place]
-        try:
-            if type(ref) is Failed:
-                raise ref.error
-            part = kiln.get(ref)
-        except Exception as error:  # an interrupt leaves it in the queue
-            del self._refs[place]
-            raise plain_error(error) from None
+        part = None
+        failure: BaseException | None = ref.error if type(ref) is Failed else None
+        if failure is None:
+            try:
+                part = kiln.get(ref)
+            except Exception as error:  # an interrupt leaves it in the queue
+                failure = plain_error(error)
         del self._refs[place]
+        if failure is not None:
+            raise failure
         return part
 
 
@@ -280,14 +309,10 @@ def _all_arrived(refs: list[Any], timeout: float | None) -> bool:
         return True
 
 
-def _cancel(refs: list[Any], force: bool) -> None:
+def cancel(refs: list[Any], force: bool = False) -> None:
+    """Asks the calls that make these to end."""
     for ref in refs:
         try:
             kiln.cancel(ref, force=force)
         except Exception:  # the call has ended, or the session has
             pass
-
-
-def window_of(processes: int) -> int:
-    """Chunks that an IMapIterator has submitted ahead: enough that no worker waits for more."""
-    return max(8, 4 * processes)

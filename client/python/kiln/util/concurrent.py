@@ -20,6 +20,8 @@ from typing import Any
 
 import kiln
 from kiln.util import _calls, _chunks
+from kiln.util._functions import Functions, is_plain
+from kiln.util._setup import Setup
 from kiln.util._watch import Watcher
 
 __all__ = ["CallFuture", "Executor"]
@@ -107,8 +109,8 @@ class Executor(futures.Executor):
             max_workers = max(1, int(_calls.cpu_count() / held))
         else:
             held = max(held, _calls.share_of_cpus(max_workers))
-        setup = _calls.Setup(initializer, tuple(initargs)) if initializer is not None else None
-        self._functions = _calls.Functions(setup, {"num_cpus": held, **options}, _calls.is_plain)
+        setup = Setup(initializer, tuple(initargs)) if initializer is not None else None
+        self._functions = Functions(setup, {"num_cpus": held, **options}, is_plain)
         self._max_workers = max_workers
         self._watcher = Watcher("kiln-executor")
         self._lock = threading.RLock()
@@ -179,7 +181,7 @@ class Executor(futures.Executor):
             if self._shutdown:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             try:
-                future._ref = self._functions.submits(kind, fn)(*args, **kwargs)
+                future._ref = self._functions.get(kind, fn).submit(*args, **kwargs)
             except Exception as error:  # an argument that cannot be pickled
                 future._place = _SETTLED
                 future.set_running_or_notify_cancel()
@@ -238,7 +240,7 @@ def _results(started: deque[CallFuture], end: float | None) -> Iterator[Any]:
         while started:
             future = started.popleft()  # no reference stays with the frame while it is used
             try:
-                part = future.result(None if end is None else max(0.0, end - time.monotonic()))
+                _, part = future.result(None if end is None else max(0.0, end - time.monotonic()))
             finally:
                 future.cancel()
                 del future

@@ -78,7 +78,8 @@ class _Job:
         except exceptions.GetTimeoutError as error:
             raise TimeoutError from error
         except Exception as error:
-            raise _calls.plain_error(error) from getattr(error, "__cause__", None)
+            failure = _calls.plain_error(error)
+        raise failure
 
 
 class KilnBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]

@@ -17,16 +17,22 @@ from typing import Any, TypeVar
 
 import kiln
 from kiln.util import _calls, _chunks, _results
+from kiln.util._functions import Functions, Prepared, is_plain
 from kiln.util._results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
+from kiln.util._setup import Setup
 from kiln.util._watch import Watcher
 
 __all__ = ["AsyncResult", "Pool", "TimeoutError", "cpu_count"]
 
 INIT, RUN, CLOSE, TERMINATE = "INIT", "RUN", "CLOSE", "TERMINATE"
 
-# Items of a chunk when the caller does not say, at most: the encoding of one chunk, the run of
-# another and the decoding of a third overlap, which takes several chunks for each process.
+# Items of a chunk, at most, when the caller does not say and nothing is known of the function: the
+# encoding of one chunk, the run of another and the decoding of a third overlap.
 _MOST_ITEMS = 16_384
+# Seconds that a chunk shall take, once it is known what an item does: less would be lost on the
+# way, more would keep results from being decoded while others run.
+_SHORTEST = 0.0004
+_LONGEST = 0.0025
 
 # Results that nobody has taken are looked through for completed ones when there are so many.
 _FEW_RESULTS = 64
@@ -52,7 +58,8 @@ class Pool:
       pickled once for each pool.
     - A worker that dies loses nothing but itself: its calls run again, three times at most; then
       the result is `kiln.exceptions.WorkerCrashedError`. multiprocessing waits for ever.
-    - The default chunk size is that of multiprocessing, but at most 16,384 items.
+    - The default chunk size is that of multiprocessing, but at most 16,384 items, for the first map
+      of a function; after that it follows from how long its calls took.
     - ``imap`` and ``imap_unordered`` take from their input as results are taken from them, and only
       a few chunks ahead. Iterate, or call `join`, to run all of it.
     - Large arrays in arguments may not be written to.
@@ -97,13 +104,12 @@ class Pool:
         options: dict[str, Any] = {"num_cpus": _calls.share_of_cpus(self._processes)}
         if maxtasksperchild is not None:
             options["max_calls"] = maxtasksperchild
-        setup = _calls.Setup(initializer, tuple(initargs)) if initializer is not None else None
-        self._functions = _calls.Functions(
-            setup, {**options, **(ray_remote_args or {})}, _calls.is_plain
-        )
+        setup = Setup(initializer, tuple(initargs)) if initializer is not None else None
+        self._functions = Functions(setup, {**options, **(ray_remote_args or {})}, is_plain)
         self._lock = threading.Lock()
         self._results: set[AsyncResult | IMapIterator] = set()  # not known to be complete
         self._most_results = _FEW_RESULTS
+        self._applying: set[Any] = set()  # refs that are waited for in apply
         self._watcher: Watcher | None = None  # runs callbacks
         self._state = RUN
 
@@ -135,7 +141,19 @@ class Pool:
         self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: Mapping[str, Any] = {}
     ) -> Any:
         """``func(*args, **kwds)`` in a worker. An argument that is an ObjectRef gives its value."""
-        return self._get_now(self.apply_async(func, args, kwds))
+        self._check_running()
+        ref = self._functions.get(_calls.Call, func).submit(*args, **kwds)
+        self._applying.add(ref)
+        try:
+            return kiln.get(ref)
+        except Exception as error:
+            failure = _calls.plain_error(error)
+        except BaseException:  # Ctrl-C
+            _results.cancel([ref])
+            raise
+        finally:
+            self._applying.discard(ref)
+        raise failure
 
     def apply_async(
         self,
@@ -153,7 +171,7 @@ class Pool:
         self._check_running()
 
         def submits() -> Iterator[Any]:
-            yield self._functions.submits(_calls.Call, func)(*args, **kwds)
+            yield self._functions.get(_calls.Call, func).submit(*args, **kwds)
 
         return self._start(AsyncResult(self, callback, error_callback), submits())
 
@@ -222,6 +240,7 @@ class Pool:
         self._state = TERMINATE
         for result in self._outstanding():
             result.cancel()
+        _results.cancel(list(self._applying))
         if self._watcher is not None:
             self._watcher.stop()
 
@@ -296,16 +315,16 @@ class Pool:
     ) -> MapResult:
         self._check_running()
         items = _chunks.as_sequence(iterable)
-        size = self._chunk_size(len(items)) if chunksize is None else chunksize
-        if size < 1:
-            raise ValueError(f"Chunksize must be 1+, not {size!r}")
+        if chunksize is not None and chunksize < 1:
+            raise ValueError(f"Chunksize must be 1+, not {chunksize!r}")
 
         def submits() -> Iterator[Any]:
             if len(items) == 0:
                 return
-            submit = self._functions.submits(kind, func)
+            result.prepared = self._functions.get(kind, func)
+            size = chunksize or self._chunk_size(len(items), result.prepared)
             for start in range(0, len(items), size):
-                yield submit(*_chunks.cut(items, start, start + size))
+                yield result.prepared.submit(*_chunks.cut(items, start, start + size))
 
         return self._start(result, submits())
 
@@ -315,7 +334,7 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize!r}")
-        submit = self._functions.submits(_calls.MapCall, func)
+        submit = self._functions.get(_calls.MapCall, func).submit
         items = iter(iterable)
 
         def submits() -> Iterator[Any]:
@@ -328,12 +347,19 @@ class Pool:
                 except Exception as error:
                     yield _results.Failed(error)
 
-        result = kind(self, submits(), _results.window_of(self._processes))
+        result = kind(self, submits(), self._processes)
         self._remember(result)
         return result
 
-    def _chunk_size(self, count: int) -> int:
-        return min(max(1, -(-count // (4 * self._processes))), _MOST_ITEMS)
+    def _chunk_size(self, count: int, prepared: Prepared) -> int:
+        """Items of a chunk when the caller does not say."""
+        size = -(-count // (4 * self._processes))
+        if not prepared.cost:
+            return min(size, _MOST_ITEMS)
+        size = min(size, max(1, int(_LONGEST / prepared.cost)))
+        size = max(size, int(_SHORTEST / prepared.cost))
+        rounds = -(-count // (size * self._processes))  # in each, every process has a chunk
+        return -(-count // (rounds * self._processes))
 
 
 def cpu_count() -> int:
