@@ -1,7 +1,7 @@
 """The example programs and the notebook, with less work: right results, and nothing left behind.
 
 Run by ctest, or by hand:
-  PYTHONPATH=build/python /usr/bin/python3 tests/python/examples_test.py -v [-k sleep]
+  KILN_BIN_DIR=build/bin PYTHONPATH=build/python /usr/bin/python3 tests/python/examples_test.py -v [-k sleep]
 How fast the examples are is nobody's business here.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from kiln.examples._report import Report
 from kiln.examples._table import example_table
 
 EXAMPLES = Path(kiln.examples.__file__).parent
+BIN = Path(os.environ.get("KILN_BIN_DIR", "build/bin")).resolve()
 TIMEOUT_S = 120
 END_S = 10
 
@@ -227,6 +229,25 @@ class RunnerTest(ExamplesCase):
         self.assertIn("a broken package", errors)
         self.assertIn("Failed: exit code 1.", output)
         self.assertRegex(output, r"\ncentrality +failed +- +- +- +-\nsquare_roots +ok ")
+
+    def test_they_join_a_head_that_runs(self) -> None:
+        self.environment["KILN_SESSION_DIR"] = str(self.directory / "head")
+
+        def kiln_command(*arguments: str) -> str:
+            return subprocess.run([BIN / "kiln", *arguments], env=self.environment, text=True,
+                                  check=True, capture_output=True, timeout=TIMEOUT_S).stdout
+
+        kiln_command("start", "--head", "--num-cpus", "2")
+        self.addCleanup(subprocess.run, [BIN / "kiln", "stop", "--force"], env=self.environment,
+                        capture_output=True, check=False)
+        code, output, errors = self.run_all("--small", "tree_sum", "shared_list")
+        self.assertEqual(code, 0, errors + output)
+        status = json.loads(kiln_command("status", "--json"))
+        # Two trees and a chain of 7; twice 10 tasks that index, 10 that are waited for.
+        self.assertEqual(status["tasks_finished"], 3 * 7 + 3 * 10)
+        kiln_command("stop")
+        shutil.rmtree(self.directory / "head")  # its logs are kept
+        self.assert_nothing_is_left()
 
     def interrupt(self, send: Callable[[subprocess.Popen[str]], None]) -> str:
         """Interrupts one_cpu_each at full size; returns the output."""

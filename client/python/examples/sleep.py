@@ -1,7 +1,7 @@
 """A thousand tasks that wait: how many run at once is what counts, not how many cores there are.
 
-A fifth of a CPU is enough for a task that sleeps, so ten of them run at a time on two CPUs, in
-worker processes that are reused. `Process` starts a new process for each.
+A fifth of a CPU is enough for a task that sleeps, so about ten run at a time on two CPUs, in
+worker processes that are used again. `Process` starts a new process for each.
 """
 
 import time
