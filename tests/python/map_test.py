@@ -194,6 +194,14 @@ class ErrorTest(unittest.TestCase):
             with self.assertRaises(RuntimeError):
                 kiln.map(func, [iter(())])
 
+    def test_a_call_may_raise_a_timeout_error(self) -> None:
+        def fail(x):
+            kiln.get(kiln.remote(time.sleep).remote(0.5), timeout=0)
+
+        with self.assertRaises(kiln.exceptions.GetTimeoutError) as caught:
+            kiln.map(fail, [1])
+        self.assertIsInstance(caught.exception, kiln.exceptions.RayTaskError)
+
     def test_what_cannot_be_pickled_is_an_error(self) -> None:
         lock = threading.Lock()
         with self.assertRaisesRegex(TypeError, "pickle"):

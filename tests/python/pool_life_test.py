@@ -140,6 +140,18 @@ class IMapTest(Folder):
         with self.assertRaises(StopIteration):
             next(results)
 
+    def test_a_call_may_raise_a_timeout_error(self) -> None:
+        def fail(kind):
+            raise kind("late")
+
+        for kind in (multiprocessing.TimeoutError, kiln.exceptions.GetTimeoutError):
+            for imap in (self.pool.imap, self.pool.imap_unordered):
+                results = imap(fail, [kind])
+                with self.assertRaisesRegex(kind, "late"):
+                    next(results)
+                with self.assertRaises(StopIteration):
+                    next(results)
+
     def test_an_error_of_the_input_comes_after_the_results_before_it(self) -> None:
         def broken():
             yield 1

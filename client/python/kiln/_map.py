@@ -25,6 +25,8 @@ _MOST_ITEMS = 32_768
 # How much longer a chunk may be than those measured before: the first items may not be typical.
 # And the items of the first chunks if an earlier call has told what an item costs.
 _GROWTH = 64
+# Seconds to wait for the oldest chunk before any other is as welcome.
+_PATIENCE = 2 * _TARGET
 # Workers that a head starts beyond its CPUs, for tasks that ask for less than one.
 _EXTRA_WORKERS = 8
 
@@ -170,6 +172,7 @@ class _Run:
         self._sent = 0  # items
         self._measured = 0  # items of the largest chunk whose time is known
         self._running: dict[Any, tuple[int, int]] = {}  # by ref: first item, number of items
+        self._late: Any = None  # the oldest of them, if it takes its time
         self._early: dict[int, list[Any]] = {}  # by first item: results with a gap before them
         self._failure: tuple[int, Exception] | None = None  # the first item of the chunk, the error
 
@@ -180,9 +183,7 @@ class _Run:
                 self._send()
                 if not self._running:
                     break
-                ready, _ = kiln.wait(list(self._running), num_returns=1)
-                for ref in ready:
-                    self._receive(ref)
+                self._receive()
         except BaseException:  # of the iterable, or Ctrl-C
             self._cancel(0)
             raise
@@ -214,7 +215,7 @@ class _Run:
         size = min(_TARGET / known.cost, max(self._measured, 1) * _GROWTH, _MOST_ITEMS)
         left = self._source.left
         if left is not None:
-            shortest = _SHORTEST / known.cost if self._measured else 1
+            shortest = _SHORTEST / known.cost
             size = min(size, max(left / (2 * self._at_once), shortest), left / self._at_once)
         return max(1, math.ceil(size))
 
@@ -228,16 +229,26 @@ class _Run:
         self._take_results(first, count, seconds, results)
         return True
 
-    def _receive(self, ref: Any) -> None:
-        first, count = self._running.pop(ref)
+    def _receive(self) -> None:
+        """Waits for a chunk and takes its results."""
+        # The oldest as a rule: to wait for any of them and then to get it takes twice as long.
+        ref = next(iter(self._running))
+        if ref is self._late:
+            ref = kiln.wait(list(self._running), num_returns=1)[0][0]
+        first, count = self._running[ref]
         try:
-            seconds, results = kiln.get(ref)
+            seconds, results = kiln.get(ref, timeout=_PATIENCE)
         except Exception as error:
+            if _calls.is_timeout(error):
+                self._late = ref
+                return
+            del self._running[ref]
             # Chunks before this one go on: it may be that an earlier item fails too.
             if self._failure is None or first < self._failure[0]:
                 self._failure = first, error
                 self._cancel(first)
         else:
+            del self._running[ref]
             self._take_results(first, count, seconds, results)
 
     def _take_results(self, first: int, count: int, seconds: float, results: Any) -> None:

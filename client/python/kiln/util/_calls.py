@@ -81,6 +81,11 @@ def plain_error(error: BaseException) -> BaseException:
     return error
 
 
+def is_timeout(error: BaseException) -> bool:
+    """Whether `get` has waited in vain; a GetTimeoutError that a call has raised is another class."""
+    return type(error) is exceptions.GetTimeoutError
+
+
 def cpu_count() -> int:
     """CPUs of the head, at least 1."""
     return max(1, int(_session.current().num_cpus))

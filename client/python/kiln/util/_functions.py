@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import sys
 import types
@@ -25,7 +26,8 @@ class Prepared:
 
     Attributes:
         submit: Takes the arguments of the kind of call, and returns a ref.
-        cost: Seconds that an item takes, a moving average; 0: not measured yet.
+        cost: Seconds that an item takes, a moving geometric mean: a chunk that was interrupted
+            is soon forgotten. 0: not measured yet.
     """
 
     __slots__ = ("cost", "submit")
@@ -37,7 +39,7 @@ class Prepared:
     def learn(self, count: int, seconds: float) -> None:
         """A chunk of so many items has taken so long."""
         cost = max(seconds / count, 1e-9)
-        self.cost = (self.cost + cost) / 2 if self.cost else cost
+        self.cost = math.sqrt(self.cost * cost) if self.cost else cost
 
 
 class Functions:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import kiln
 from kiln.util import _chunks
-from kiln.util._calls import plain_error
+from kiln.util._calls import is_timeout, plain_error
 from kiln.util._functions import Prepared
 
 if TYPE_CHECKING:
@@ -162,6 +162,10 @@ class MapResult(AsyncResult):
         return (True, values) if failure is None else (False, failure)
 
 
+class _NotYet(Exception):
+    """A result is not there; not TimeoutError, which a call may raise."""
+
+
 class Failed:
     """In place of a ref: a chunk that could not be submitted."""
 
@@ -169,11 +173,13 @@ class Failed:
         self.error = error
 
 
-# Chunks that an iterator has submitted ahead: at least, for each process; at most; and as much as is
-# taken in so many seconds. When each takes 20 us, waiting for them one by one is what costs most.
+# Chunks that an iterator has submitted ahead: at least, for each process; at most; and as many as
+# are taken in so many seconds. If each takes 20 us, waiting for them one by one costs most.
 _LEAST_AHEAD = 4
 _MOST_AHEAD = 128
 _TIME_AHEAD = 0.005
+# Seconds that the oldest result of unordered ones is waited for before any other is as welcome.
+_PATIENCE = 0.001
 
 
 class IMapIterator:
@@ -216,7 +222,10 @@ class IMapIterator:
                     if failure is not None:
                         raise failure
                     raise StopIteration
-                _, part = self._take(self._choose(timeout))
+                try:
+                    _, part = self._next_part(timeout)
+                except _NotYet:
+                    raise TimeoutError from None
                 self._values.extend(_chunks.unpack(part))
                 self._refill()
             return self._values.popleft()
@@ -262,23 +271,25 @@ class IMapIterator:
                 self._open = False
                 self._failure = error
 
-    def _choose(self, timeout: float | None) -> int:
-        """Waits for the next result. Returns: its place in the queue."""
-        first = self._refs[0]
-        if timeout is not None and type(first) is not Failed:
-            if not kiln.wait([first], timeout=timeout)[0]:
-                raise TimeoutError
-        return 0
+    def _next_part(self, timeout: float | None) -> Any:
+        """The value of the next ref. Raises: _NotYet."""
+        return self._take(0, timeout)
 
-    def _take(self, place: int) -> Any:
-        """Gets the result there and removes it from the queue, also if it is an error."""
+    def _take(self, place: int, timeout: float | None) -> Any:
+        """The value of a ref, which is removed, also if its value is an error.
+
+        Raises:
+            _NotYet: It is not there after `timeout` seconds.
+        """
         ref = self._refs[place]
         part = None
         failure: BaseException | None = ref.error if type(ref) is Failed else None
         if failure is None:
             try:
-                part = kiln.get(ref)
+                part = kiln.get(ref, timeout=timeout)
             except Exception as error:  # an interrupt leaves it in the queue
+                if is_timeout(error):
+                    raise _NotYet from None
                 failure = plain_error(error)
         del self._refs[place]
         if failure is not None:
@@ -289,14 +300,23 @@ class IMapIterator:
 class IMapUnorderedIterator(IMapIterator):
     """The results of `Pool.imap_unordered`, as they come."""
 
-    def _choose(self, timeout: float | None) -> int:
+    _late: Any = None  # the oldest ref, if others have come before it
+
+    def _next_part(self, timeout: float | None) -> Any:
+        # The oldest as a rule: to wait for any of them and then to get it takes twice as long.
+        first = self._refs[0]
+        if first is not self._late and (timeout is None or timeout > _PATIENCE):
+            try:
+                return self._take(0, _PATIENCE)
+            except _NotYet:
+                self._late = first
         for place, ref in enumerate(self._refs):
             if type(ref) is Failed:
-                return place
+                return self._take(place, None)
         ready, _ = kiln.wait(self._refs, num_returns=1, timeout=timeout)
         if not ready:
-            raise TimeoutError
-        return self._refs.index(ready[0])
+            raise _NotYet
+        return self._take(self._refs.index(ready[0]), None)
 
 
 def _all_arrived(refs: list[Any], timeout: float | None) -> bool:

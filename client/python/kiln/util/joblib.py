@@ -24,7 +24,6 @@ from joblib._parallel_backends import (
     SequentialBackend,
 )
 from joblib.parallel import BatchedCalls
-from kiln import exceptions
 from kiln.util import _calls, _chunks
 from kiln.util._watch import Watcher
 
@@ -75,9 +74,9 @@ class _Job:
     def get(self, timeout: float | None = None) -> list[Any]:
         try:
             return _chunks.unpack(kiln.get(self.ref, timeout=timeout))
-        except exceptions.GetTimeoutError as error:
-            raise TimeoutError from error
         except Exception as error:
+            if _calls.is_timeout(error):
+                raise TimeoutError from error
             failure = _calls.plain_error(error)
         raise failure
 
