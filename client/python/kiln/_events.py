@@ -15,6 +15,7 @@ from kiln.exceptions import RaySystemError
 _lock = threading.Lock()
 _futures: dict[int, list[tuple[Any, concurrent.futures.Future[Any]]]] = {}  # by id of the ref
 _thread: threading.Thread | None = None
+_over: _kiln.Session | None = None  # nothing happens in it any more
 
 
 def start(session: _kiln.Session) -> None:
@@ -43,13 +44,21 @@ def future_of(session: _kiln.Session, ref: Any) -> concurrent.futures.Future[Any
     """A future that gets the value of `ref`, or what `get` would raise."""
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
     future.set_running_or_notify_cancel()
+    entry = (ref, future)
     with _lock:
-        _futures.setdefault(hash(ref), []).append((ref, future))
+        over = session is _over
+        if not over:
+            _futures.setdefault(hash(ref), []).append(entry)
+    if over:  # what is here can still be read
+        _resolve(session, ref, future)
+        return future
     try:
         session.watch(ref)
     except BaseException:
         with _lock:
-            _futures.pop(hash(ref), None)
+            waiting = _futures.get(hash(ref), [])
+            if entry in waiting:
+                waiting.remove(entry)
         raise
     return future
 
@@ -68,7 +77,7 @@ def _listen(session: _kiln.Session) -> None:
                 _resolve(session, ref, future)
         if ended:
             _output.finish()
-            return _fail_all()
+            return _fail_all(session)
 
 
 def _resolve(session: _kiln.Session, ref: Any, future: concurrent.futures.Future[Any]) -> None:
@@ -80,8 +89,10 @@ def _resolve(session: _kiln.Session, ref: Any, future: concurrent.futures.Future
         future.set_result(value)
 
 
-def _fail_all() -> None:
+def _fail_all(session: _kiln.Session) -> None:
+    global _over
     with _lock:
+        _over = session
         waiting = [entry for entries in _futures.values() for entry in entries]
         _futures.clear()
     for ref, future in waiting:
