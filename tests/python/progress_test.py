@@ -396,9 +396,16 @@ def work(number):
     print("done with", number)
     return number
 
+@kiln.remote
+def unfinished():
+    print("text without end", end="", flush=True)
+    tqdm(total=1, desc="unfinished").update()
+    time.sleep(60)
+
 refs = [work.remote(number) for number in range(4)]
 for ref in tqdm(refs, desc="all"):
     kiln.get(ref)
+unfinished.remote()
 assert kiln.map(abs, range(1000), progress=True, desc="map") == list(range(1000))
 time.sleep(0.5)  # the last lines of the tasks come
 """
@@ -427,7 +434,9 @@ class ProgramTest(unittest.TestCase):
         for number in range(4):
             self.assertRegex(text, rf"task {number}: +\d+%.*/20 ")
         lines = screen(text)
-        self.assertEqual(len([line for line in lines if line.startswith("task")]), 0, lines)
+        for word in ("task", "unfinished"):
+            self.assertEqual([line for line in lines if line.startswith(word)], [], lines)
+        self.assertEqual(len([line for line in lines if "text without end" in line]), 1, lines)
         for number in range(4):
             self.assertEqual(
                 len([line for line in lines if line.endswith(f"done with {number}")]), 1, lines

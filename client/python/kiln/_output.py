@@ -70,9 +70,12 @@ def show(task: str, pid: int, lines: list[str]) -> None:
     texts = []
     with _lock:
         for line in lines:
-            if line.startswith(BAR_PREFIX):
-                _show_bar(line[len(BAR_PREFIX):], task, pid)
-            elif not dedup or not line.strip() or _repeats.is_new(line, task, pid, now):
+            line, is_bar, bar = line.partition(BAR_PREFIX)  # a print without an end may be before it
+            if is_bar:
+                _show_bar(bar, task, pid)
+            if is_bar and not line:
+                continue
+            if not dedup or not line.strip() or _repeats.is_new(line, task, pid, now):
                 texts.append(f"({task} pid={pid}) {line}")
         texts += _repeats.take_old(now)
         texts = _bounded(texts, now)
@@ -100,6 +103,9 @@ def show_dropped(count: int) -> None:
 
 def finish() -> None:
     """Shows what was held back: the session has ended."""
+    bars = sys.modules.get("kiln.util._bars")
+    if bars is not None:
+        bars.bars.close_remote()
     with _lock:
         texts = _repeats.take_old(float("inf"))
         if _hidden:

@@ -82,7 +82,7 @@ def plain_error(error: BaseException) -> BaseException:
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Whether `get` has waited in vain; a GetTimeoutError that a call has raised is another class."""
+    """Whether `get` waited in vain; a GetTimeoutError that a call raised is another class."""
     return type(error) is exceptions.GetTimeoutError
 
 
