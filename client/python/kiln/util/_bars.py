@@ -5,10 +5,10 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import sys
 import threading
 import time
 
+from kiln import _session
 from kiln.util import _screens
 from kiln.util._bar_state import BarState, Key
 
@@ -141,12 +141,10 @@ class Bars:
 
 def _may_live(pid: int) -> bool:
     """Whether a worker may still be there."""
-    session = sys.modules.get("kiln._session")
-    if session is None:
-        return True
-    if not session.is_initialized():
+    session = _session._session  # never current(), which would start another
+    if session is None or not session.usable:
         return False
-    if not session.current().address.startswith("unix:"):
+    if not session.address.startswith("unix:"):
         return True  # on another machine
     try:
         os.kill(pid, 0)
