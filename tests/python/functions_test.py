@@ -233,6 +233,24 @@ print(kiln.get(refs) == list(range(20)))
 """)
         self.assertEqual(out, "True\n")
 
+    def test_many_threads_may_call_a_new_function_first(self) -> None:
+        out = self.check_run(HEAD + """
+import threading
+for _ in range(30):
+    @kiln.remote
+    def f(x): return x
+    barrier, results = threading.Barrier(6), []
+    def work():
+        barrier.wait()
+        results.append(kiln.get([f.remote(1) for _ in range(5)]))
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert results == [[1] * 5] * 6, results
+print("well")
+""")
+        self.assertEqual(out, "well\n")
+
     def test_a_redefined_function_takes_effect_at_once(self) -> None:
         out = self.check_run(HEAD + """
 for version in range(5):

@@ -30,6 +30,7 @@ class Known:
         self.kinds: dict[tuple[Any, ...], _kiln.TaskKind] = {}
         self.by_key: dict[tuple[Any, ...], Any] = {}  # the refs, by Definition without the function
         self.by_digest: dict[bytes, Any] = {}  # the refs, by what was pickled
+        self.refs: list[Any] = []  # all: threads may put one function at once, and each uses its own
 
 
 class _AlreadyPut(BaseException):
@@ -39,7 +40,7 @@ class _AlreadyPut(BaseException):
         self.ref = ref
 
 
-_known: Known | None = None
+_known: dict[_kiln.Session, Known] = {}  # of one session, but for a moment
 
 
 def new_key() -> str:
@@ -49,10 +50,12 @@ def new_key() -> str:
 
 def of(session: _kiln.Session) -> Known:
     """What the session knows; what another one knew is forgotten."""
-    global _known
-    known = _known
-    if known is None or known.session is not session:
-        known = _known = Known(session)
+    known = _known.get(session)
+    if known is None:
+        for other in list(_known):
+            if other is not session:
+                _known.pop(other, None)
+        known = _known.setdefault(session, Known(session))  # another thread may have been faster
     return known
 
 
@@ -80,6 +83,7 @@ def put(session: _kiln.Session, definition: Definition, name: str) -> Any:
 
     try:
         ref = session.put_pickled(tuple(definition), dump)
+        known.refs.append(ref)
     except _AlreadyPut as already:
         ref = already.ref
     except Exception as error:
