@@ -25,7 +25,7 @@ def _cloud_pickler() -> Any:
     if _pickler_class is None:
         import cloudpickle
 
-        class Pickler(cloudpickle.CloudPickler):
+        class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc, unused-ignore]
             def reducer_override(self, obj: Any) -> Any:
                 kind = type(obj)
                 if kind is memoryview:
@@ -70,24 +70,24 @@ def _restore_cached(function: Any, parameters: dict[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(function)
 
 
-def _reduce_view(view: memoryview) -> tuple[Any, ...]:
+def _reduce_view(view: Any) -> tuple[Any, ...]:
     if not view.c_contiguous:
         view = memoryview(view.tobytes()).cast(view.format, view.shape) if _can_cast(view) else (
             memoryview(view.tobytes()))
     return _restore_view, (pickle.PickleBuffer(view), view.format, view.shape)
 
 
-def _can_cast(view: memoryview) -> bool:
+def _can_cast(view: Any) -> bool:
     return len(view.format.lstrip("@")) == 1 and 0 not in view.shape
 
 
-def _restore_view(buffer: Any, format: str, shape: tuple[int, ...]) -> memoryview:
-    view = memoryview(buffer)
+def _restore_view(buffer: Any, format: Any, shape: tuple[int, ...]) -> Any:
+    view: Any = memoryview(buffer)
     if format == "B" and len(shape) == 1 or not (len(format.lstrip("@")) == 1):
         return view
     if 0 in shape:  # such a view cannot be cast to more than its format
-        return memoryview(b"").cast(format)  # type: ignore[call-overload]
-    return view.cast("B").cast(format, shape)  # type: ignore[call-overload]
+        return memoryview(b"").cast(format)
+    return view.cast("B").cast(format, shape)
 
 
 # What a pickled ref calls: functions of the binding itself cannot be pickled.
@@ -95,8 +95,8 @@ def _restore_ref(id: int) -> Any:
     return _binding_restore_ref(id)
 
 
-_binding_restore_ref = _kiln._restore_ref
-_kiln._restore_ref = _restore_ref
+_binding_restore_ref = getattr(_kiln, "_restore_ref")
+setattr(_kiln, "_restore_ref", _restore_ref)
 
 
 def _restore_bytearray(buffer: Any) -> bytearray:

@@ -177,7 +177,8 @@ class RayTaskError(RayError):
         if cause is None or isinstance(cause, RayTaskError) or not isinstance(cause, Exception):
             return self
         try:
-            return _dual_class(type(cause))(self)
+            dual: RayTaskError = _dual_class(type(cause))(self)
+            return dual
         except Exception:  # a class that allows no subclass, or a layout that does not mix
             return self
 
