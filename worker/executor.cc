@@ -9,7 +9,6 @@
 
 #include "common/value/error_value.h"
 #include "worker/invoke.h"
-#include "worker/library.h"
 #include "worker/peer_runtime.h"
 
 namespace kiln::worker {
@@ -178,7 +177,7 @@ bool Executor::Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> 
   }
   stack_.push_back(&running);
   lock.unlock();
-  bool stale = bottom && task_class && IsStale(task_class->library());
+  bool stale = bottom && task_class && language_.is_stale(task_class->library());
   Report report;
   if (!stale && task_class) {
     TaskId outer = std::exchange(task_of_this_thread, running.id);

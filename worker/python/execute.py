@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import pickle
 import resource
@@ -16,6 +15,7 @@ from typing import Any
 
 from kiln import _definitions, _kiln, _session, _values
 from kiln.exceptions import RayError, RayTaskError, parts_of, rebuild_exception
+from kiln.worker import modules
 
 # Stack of the main thread, on which tasks and those nested in them run: as much as fits below what
 # the kernel leaves between stack and libraries, 128 MiB.
@@ -37,7 +37,7 @@ def prepare() -> None:
 
 def _on_interrupt(signum: int, frame: Any) -> None:
     """The task was cancelled; one that came meanwhile was not."""
-    if _kiln.cancelled():
+    if _kiln.take_interrupt():
         raise KeyboardInterrupt
 
 
@@ -52,7 +52,7 @@ def load(library: str, function: str) -> tuple[Any, int]:
         What to call with the task's arguments, and after how many calls the process is to end.
     """
     if library:
-        return _load_by_name(function), 0
+        return modules.load(function), 0
     session = _session.current()
     ref = session.ref_of(function)
     definition = _definitions.Definition(*session.get(ref, None))
@@ -63,27 +63,9 @@ def load(library: str, function: str) -> tuple[Any, int]:
     return found, definition.max_calls
 
 
-class NotFound(RayError):
-    """There is no such function."""
-
-
-def _load_by_name(name: str) -> Any:
-    module_name, _, path = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
-            raise  # the module is there, and lacks another
-        raise NotFound(f"no module {module_name!r} in {os.getcwd()} or on sys.path") from None
-    for part in path.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            names = [known for known in dir(found) if not known.startswith("_")
-                     and callable(getattr(found, known, None))]
-            raise NotFound(f"module {module_name!r} has no {path!r}; it has "
-                           f"{', '.join(names[:20]) or 'no functions'}") from None
-    return getattr(found, "__wrapped__", found)
+def is_stale() -> bool:
+    """True if a module that functions were loaded from by name has changed since."""
+    return modules.is_stale()
 
 
 class _RetryOnly:
@@ -151,7 +133,7 @@ def describe(
     final = bool(getattr(error, "__dict__", {}).pop("_kiln_final", False))
     if cancelled and isinstance(error, (KeyboardInterrupt, RayError)):
         return "CANCELLED", "", "the task was cancelled while it ran", None, "", False, False
-    if isinstance(error, NotFound):
+    if isinstance(error, modules.NotFound):
         return "FUNCTION_NOT_FOUND", "", _text(str(error)), None, "", False, False
     name, message = _text(_name(error)), _text(_message(error))
     if isinstance(error, SystemExit):

@@ -45,6 +45,11 @@ const RunningTask* CurrentTask() {
   return running;
 }
 
+bool TakeInterrupt() {
+  if (!running || running->interrupted || !running->invocation->cancelled->load()) return false;
+  return running->interrupted = true;
+}
+
 PythonFunctions::PythonFunctions(std::shared_ptr<Session> session, PyObject* execute)
     : session_(std::move(session)), execute_(execute) {}
 
@@ -66,6 +71,16 @@ worker::Outcome PythonFunctions::Invoke(const worker::Invocation& invocation) {
   if (!flushed) PyErr_Clear();
   Py_XDECREF(flushed);
   return outcome;
+}
+
+bool PythonFunctions::IsStale(const std::string& library) {
+  if (library.empty()) return false;  // its functions come from the driver
+  WithGil gil;
+  PyObject* stale = PyObject_CallMethod(execute_, "is_stale", nullptr);
+  if (!stale) PyErr_Clear();
+  const bool is_stale = stale == Py_True;
+  Py_XDECREF(stale);
+  return is_stale;
 }
 
 PythonFunctions::Function* PythonFunctions::Find(const worker::Invocation& invocation) {
@@ -133,6 +148,7 @@ PyObject* PythonFunctions::Stream(PyObject* items, const worker::Invocation& inv
       }
       going = status.ok();
       if (status.code() == Code::kCancelled) {
+        (void)TakeInterrupt();
         PyErr_SetNone(PyExc_KeyboardInterrupt);
       } else if (!going) {
         SetError(status);
@@ -222,6 +238,11 @@ void PythonFunctions::Describe(const worker::Invocation& invocation, worker::Out
 }
 
 void RunPythonWorker(PyObject* execute, PyObject* on_connected) {
+  SetInterruptHook([] {
+    if (!TakeInterrupt()) return false;
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    return true;
+  });
   std::shared_ptr<PythonFunctions> functions;
   const pthread_t main_thread = pthread_self();
   worker::WorkerOptions options;
@@ -229,6 +250,9 @@ void RunPythonWorker(PyObject* execute, PyObject* on_connected) {
   options.on_this_thread = true;
   options.functions.invoke = [&functions](const worker::Invocation& invocation) {
     return functions->Invoke(invocation);
+  };
+  options.functions.is_stale = [&functions](const std::string& library) {
+    return functions->IsStale(library);
   };
   // Python's handler runs in the main thread, also when that sleeps in a system call.
   options.functions.on_cancel = [main_thread] { pthread_kill(main_thread, SIGINT); };

@@ -20,9 +20,12 @@ namespace kiln::python {
 struct RunningTask {
   const worker::Invocation* invocation;
   RunningTask* outer;
+  bool interrupted = false;  // KeyboardInterrupt was raised in it
 };
 // Returns: the innermost one of this thread; null outside of a task.
 const RunningTask* CurrentTask();
+// True once for each task that was cancelled: KeyboardInterrupt is to be raised in it now.
+bool TakeInterrupt();
 
 class PythonFunctions {
  public:
@@ -31,6 +34,8 @@ class PythonFunctions {
 
   // Runs one task. Blocks: as long as the function runs. Requires: the GIL is not held.
   worker::Outcome Invoke(const worker::Invocation& invocation);
+  // See worker::Language. Requires: the GIL is not held.
+  bool IsStale(const std::string& library);
 
  private:
   struct Function {

@@ -221,6 +221,7 @@ PYBIND11_MODULE(_kiln, module) {
     return task && task->invocation->cancelled && task->invocation->cancelled->load();
   });
   module.def("serve_forks", &ServeForks);
+  module.def("take_interrupt", &TakeInterrupt);
   module.def("run_worker", [](py::handle execute, py::handle on_connected) {
     RunPythonWorker(execute.ptr(), on_connected.ptr());
   });

@@ -13,6 +13,7 @@ namespace kiln::python {
 namespace {
 
 PyObject* explain_function = nullptr;  // never freed
+bool (*interrupt_hook)() = nullptr;
 
 std::atomic<uint32_t> forks = 0;
 
@@ -47,9 +48,13 @@ ObjectId IdOf(PyObject* ref) {
 const peer::Interrupted* CheckSignals() {
   static const auto* check = new peer::Interrupted([] {
     WithGil gil;
-    return PyErr_CheckSignals() != 0;
+    return PyErr_CheckSignals() != 0 || (interrupt_hook && interrupt_hook());
   });
   return check;
+}
+
+void SetInterruptHook(bool (*hook)()) {
+  interrupt_hook = hook;
 }
 
 void SetExplainArgument(PyObject* explain) {

@@ -100,6 +100,10 @@ void SetExplainArgument(PyObject* explain);
 // Returns: a new reference to the Python object of a session.
 PyObject* WrapSession(const std::shared_ptr<Session>& session);
 
+// Something else that ends a wait, besides signal handlers: true with a Python error set. For
+// workers, whose tasks may be cancelled while others run on top of them.
+void SetInterruptHook(bool (*hook)());
+
 // How a wait asks whether it is to end: runs signal handlers; true if one raised.
 const peer::Interrupted* CheckSignals();
 
