@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/limits.h"
 #include "common/peer/peer.h"
 
 namespace kiln::peer {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/check.h"
 #include "common/limits.h"
 #include "daemon/core/core_state.h"
 
@@ -134,18 +135,19 @@ void Core::State::DropItem(SessionNumber number, const TaskResult& item) {
 Object& Core::State::MakeItem(SessionNumber number, ObjectId id, TaskResult&& item,
                               Session& consumer) {
   const auto* created = std::get_if<ObjectId>(&item.value);
-  Object& object = created ? *objects.Find(*created) : objects.Insert(id, number);
+  Object* object = created ? objects.Find(*created) : &objects.Insert(id, number);
+  Require(object != nullptr, "an object that is being created is unknown");
   Value value;
   if (created) {
     sessions.Find(number)->created.erase(*created);
-    objects.ForgetSlice(object);
-    value = std::move(object.content->value);
+    objects.ForgetSlice(*object);
+    value = std::move(object->content->value);
   } else {
     value = std::get<std::string>(std::move(item.value));
   }
-  AddReference(consumer, object);
-  Seal(object, std::move(value), std::move(item.contained), /*is_error=*/false);
-  return object;
+  AddReference(consumer, *object);
+  Seal(*object, std::move(value), std::move(item.contained), /*is_error=*/false);
+  return *object;
 }
 
 Session* Core::State::ConsumerOf(const Task& task, const Stream& stream) {

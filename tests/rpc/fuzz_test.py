@@ -62,9 +62,11 @@ class Talker:
 
     def task_class(self):
         self.classes.append(len(self.classes))
+        num_returns = self.rng.choice([0, 1, 1, 3])
         return frame(task_class=task_pb2.TaskClass(
             class_id=self.classes[-1], library=EXAMPLES, function=self.rng.choice(FUNCTIONS),
-            num_returns=self.rng.choice([0, 1, 1, 3]), max_retries=self.rng.choice([-1, 0, 3]),
+            num_returns=num_returns, streaming=num_returns < 3 and self.rng.random() < 0.3,
+            stream_window=self.rng.randrange(3), max_retries=self.rng.choice([-1, 0, 3]),
             retry_exceptions=False, timeout_ms=self.rng.choice([0, 0, 1, 2**62]),
             priority=self.rng.choice([0, -5, 2**31 - 1]),
             resources=task_pb2.Resources(num_cpus=self.rng.choice([0, 0.5, 1, 1, 1e9]),
@@ -110,6 +112,20 @@ class Talker:
     def cancel(self):
         return frame(cancel=session_pb2.Cancel(id=self.id(), force=self.rng.random() < 0.1))
 
+    def stream_consumed(self):
+        return frame(stream_consumed=session_pb2.StreamConsumed(
+            task_id=self.id(), count=self.rng.choice([0, 0, 1, 2**64 - 1]),
+            dropped=self.rng.random() < 0.3))
+
+    def await_item(self):
+        return frame(await_item=session_pb2.AwaitItem(
+            blocked_task_id=self.id(), task_id=self.id(), count=self.rng.randrange(3)))
+
+    def yielded(self):
+        return frame(yielded=session_pb2.Yielded(
+            task_id=self.id(), index=self.rng.randrange(2), object_id=self.id(),
+            result=task_pb2.TaskResult(value=self.value())))
+
     def retain(self):
         return frame(retain=session_pb2.Retain(ids=self.ids()))
 
@@ -124,8 +140,8 @@ class Talker:
         return frame(returned=session_pb2.Returned(task_ids=self.ids()))
 
     GOOD = ["task_class", "submit", "submit", "submit", "put", "put", "create", "create", "seal",
-            "want", "want", "unblock", "cancel", "retain"]
-    DOUBTFUL = ["hello", "abort", "release", "finished", "returned"]
+            "want", "want", "unblock", "cancel", "retain", "await_item"]
+    DOUBTFUL = ["hello", "abort", "release", "finished", "returned", "yielded", "stream_consumed"]
 
     def batch(self):
         """A batch of frames, now and then with bits turned over."""

@@ -184,7 +184,7 @@ class Driver(SessionTest):
         task = stream.submit(1, seconds)
         wait_until(lambda: self.head.status().tasks_running == 1, "the stream runs")
         stream.send(frame(release=session_pb2.Release(ids=[task])))
-        self.head.wait_until_empty()
+        wait_until(lambda: self.head.status().tasks_running == 0, "it stops")
         self.close(stream)
 
     def test_objects_of_one_session_reach_another(self):
