@@ -1,5 +1,6 @@
 #include "common/large_copy.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -13,8 +14,7 @@ namespace kiln {
 namespace {
 
 constexpr size_t kLine = 64;                // bytes of a cache line
-constexpr size_t kPage = 4096;              // what the hardware fetches ahead within
-constexpr size_t kPagesAtOnce = 4;          // streams that it follows side by side
+constexpr size_t kAhead = 512;              // bytes: the latency of memory at 10 GB/s, about
 constexpr size_t kPiece = size_t{4} << 20;  // 0.4 ms of one thread's work
 
 #ifdef __SSE2__
@@ -31,20 +31,16 @@ void StreamLine(std::byte* to, const std::byte* from) {
   _mm_stream_si128(out + 3, d);
 }
 
-// Goes through four pages side by side, as the C library does for copies larger than the caches:
-// 91 ms/GB, 106 one after the other.
+// One line after the other, with the source fetched ahead by hand: what the hardware fetches ahead
+// ends at each page. As fast as the C library's copy or faster; going through four pages side by
+// side, as that does on some machines, took four times as long on an AMD EPYC.
 void Stream(std::byte* to, const std::byte* from, size_t size_bytes) {
-  constexpr size_t kStride = kPagesAtOnce * kPage;
-  if (size_bytes < kStride) return void(std::memcpy(to, from, size_bytes));
-  size_t skipped = -reinterpret_cast<uintptr_t>(to) % kLine;
+  const size_t skipped = std::min(size_bytes, -reinterpret_cast<uintptr_t>(to) % kLine);
   std::memcpy(to, from, skipped);
   to += skipped, from += skipped, size_bytes -= skipped;
-  for (; size_bytes >= kStride; to += kStride, from += kStride, size_bytes -= kStride) {
-    for (size_t line = 0; line < kPage; line += kLine) {
-      for (size_t page = 0; page < kStride; page += kPage) {
-        StreamLine(to + page + line, from + page + line);
-      }
-    }
+  for (; size_bytes >= kLine; to += kLine, from += kLine, size_bytes -= kLine) {
+    _mm_prefetch(reinterpret_cast<const char*>(from) + kAhead, _MM_HINT_NTA);
+    StreamLine(to, from);
   }
   _mm_sfence();  // the next one to look may be another process
   std::memcpy(to, from, size_bytes);

@@ -33,7 +33,7 @@ mkdir -p "$tree" "$info" "$out"
 cp -r "$stage"/installed/lib/python3/dist-packages/kiln "$tree/kiln"
 mkdir -p "$tree/kiln/lib" "$tree/kiln/bin"
 # A wheel has no symbolic links: the name that programs look for is the file.
-cp -L "$stage"/installed/lib/libkiln.so.0 "$tree/kiln/lib/"
+cp -L "$stage"/installed/lib/libkiln.so.0 "$stage"/installed/lib/libkiln_grpc.so.0 "$tree/kiln/lib/"
 cp "$stage"/installed/bin/{kiln,kiln-head,kiln-worker} "$tree/kiln/bin/"
 find "$tree" -name __pycache__ -prune -exec rm -rf {} +
 

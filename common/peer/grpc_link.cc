@@ -1,4 +1,5 @@
-// The gRPC transport of a session; the only file of libkiln that includes gRPC's headers.
+// The gRPC stream of a session: the one file of a peer that includes gRPC's headers, in a library
+// of its own.
 #include <grpcpp/grpcpp.h>
 
 #include "common/limits.h"
@@ -51,8 +52,9 @@ class GrpcLink : public Link {
 
 }  // namespace
 
-std::unique_ptr<Link> OpenGrpcLink(const Endpoint& endpoint) {
-  return std::make_unique<GrpcLink>(endpoint);
-}
-
 }  // namespace kiln::peer
+
+// See grpc_library.cc.
+extern "C" kiln::peer::Link* kiln_make_grpc_link(const kiln::Endpoint* endpoint) {
+  return new kiln::peer::GrpcLink(*endpoint);
+}

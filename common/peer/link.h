@@ -32,8 +32,9 @@ class Link {
   virtual Status Finish() = 0;
 };
 
-// Connects the session stream over gRPC. The connection is made lazily: a head that is not there
-// shows as an ended stream.
-std::unique_ptr<Link> OpenGrpcLink(const Endpoint& endpoint);
+// Connects the session stream over gRPC, whose library is loaded now. The connection is made
+// lazily: a head that is not there shows as an ended stream. Errors: Unavailable (libkiln_grpc.so
+// is not beside libkiln.so).
+Result<std::unique_ptr<Link>> OpenGrpcLink(const Endpoint& endpoint);
 
 }  // namespace kiln::peer

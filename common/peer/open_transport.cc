@@ -38,8 +38,10 @@ Result<std::unique_ptr<Transport>> OpenTransport(const Endpoint& endpoint, bool 
       return Status(rings.status().code(), "KILN_TRANSPORT=shm: " + rings.status().message());
     }
   }
+  Result<std::unique_ptr<Link>> link = OpenGrpcLink(endpoint);
+  if (!link.ok()) return link.status();
   return std::unique_ptr<Transport>(
-      std::make_unique<GrpcTransport>(OpenGrpcLink(endpoint), /*spins=*/!worker));
+      std::make_unique<GrpcTransport>(std::move(*link), /*spins=*/!worker));
 }
 
 }  // namespace kiln::peer
