@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import json
 import os
-import subprocess
-from typing import Any, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Sequence
 
 from kiln import _events, _kiln, _session
 from kiln._generator import ObjectRefGenerator
 from kiln._kiln import ObjectRef
 from kiln.exceptions import RaySystemError
+
+if TYPE_CHECKING:  # takes 7 ms to import
+    import concurrent.futures
 
 
 def put(value: Any) -> ObjectRef:
@@ -175,6 +174,9 @@ def _ask(*arguments: str) -> Any:
 
     A process of its own, so that this one has no threads of gRPC, which no fork survives.
     """
+    import json
+    import subprocess
+
     session = _session.current()
     command = [_kiln.find_binary("kiln"), *arguments, "--json", "--address", session.address]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -183,7 +185,7 @@ def _ask(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _resources(amounts: dict[str, Any], status: dict[str, Any], store_bytes: int) -> dict[str, float]:
+def _resources(amounts: dict[str, Any], store_bytes: int) -> dict[str, float]:
     named = {"CPU": float(amounts.get("num_cpus", 0)), "memory": float(amounts.get("memory_bytes", 0)),
              "object_store_memory": float(store_bytes)}
     named.update({name: float(amount) for name, amount in amounts.get("custom", {}).items()})
@@ -193,15 +195,14 @@ def _resources(amounts: dict[str, Any], status: dict[str, Any], store_bytes: int
 def cluster_resources() -> dict[str, float]:
     """What the head has: {"CPU": 8.0, "memory": bytes, "object_store_memory": bytes, ...}."""
     status = _ask("status")
-    return _resources(status["total"], status, int(status["store_capacity_bytes"]))
+    return _resources(status["total"], int(status["store_capacity_bytes"]))
 
 
 def available_resources() -> dict[str, float]:
     """What of it is free now; resources of which nothing is free are left out, as in Ray."""
     status = _ask("status")
-    total = cluster_resources() if False else _resources(
-        status["total"], status, int(status["store_capacity_bytes"]))
-    used = _resources(status.get("used", {}), status, int(status.get("store_used_bytes", 0)))
+    total = _resources(status["total"], int(status["store_capacity_bytes"]))
+    used = _resources(status.get("used", {}), int(status.get("store_used_bytes", 0)))
     free = {name: amount - used.get(name, 0.0) for name, amount in total.items()}
     return {name: amount for name, amount in free.items() if amount > 0}
 
@@ -235,6 +236,8 @@ def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:
     events.sort(key=lambda event: event["ts"])
     if filename is None:
         return events
+    import json
+
     with open(filename, "w", encoding="utf-8") as file:
         json.dump(events, file)
     return None
@@ -251,6 +254,8 @@ def _future(self: ObjectRef) -> concurrent.futures.Future[Any]:
 
 
 def _await(self: ObjectRef) -> Any:
+    import asyncio
+
     return asyncio.wrap_future(_future(self)).__await__()
 
 

@@ -6,7 +6,6 @@ which keeps nothing; and the head has a bound on kinds. So neither is made twice
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any, Callable, NamedTuple
 
@@ -72,6 +71,8 @@ def put(session: _kiln.Session, definition: Definition, name: str) -> Any:
     digest = b""
 
     def dump(value: Any) -> tuple[bytes, list[Any]]:
+        import hashlib
+
         nonlocal digest
         body, buffers = _values.dump_by_value(value)
         if not buffers:

@@ -5,12 +5,14 @@ One thread of the process waits in the binding for both.
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kiln import _kiln, _output
 from kiln.exceptions import RaySystemError
+
+if TYPE_CHECKING:  # takes 7 ms to import, and many programs have no use for it
+    import concurrent.futures
 
 _lock = threading.Lock()
 _futures: dict[int, list[tuple[Any, concurrent.futures.Future[Any]]]] = {}  # by id of the ref
@@ -42,6 +44,8 @@ def after_fork() -> None:
 
 def future_of(session: _kiln.Session, ref: Any) -> concurrent.futures.Future[Any]:
     """A future that gets the value of `ref`, or what `get` would raise."""
+    import concurrent.futures
+
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
     future.set_running_or_notify_cancel()
     entry = (ref, future)

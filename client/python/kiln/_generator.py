@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from kiln import _kiln
@@ -47,6 +46,8 @@ class ObjectRefGenerator:
         return self
 
     async def __anext__(self) -> Any:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         ref = await loop.run_in_executor(None, self._next_or_none)
         if ref is None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 MAX_RETURNS = 65_536  # limits::kMaxReturns
 
 
-@dataclass(frozen=True)
-class TaskOptions:
+class TaskOptions(NamedTuple):
     """How a task is run; Ray's names and defaults, and `timeout` and `priority`.
 
     Attributes:
@@ -35,7 +33,7 @@ class TaskOptions:
     num_returns: Union[int, str] = 1
     max_retries: int = 3
     retry_exceptions: Union[bool, tuple[type, ...]] = False
-    resources: dict[str, float] = field(default_factory=dict)
+    resources: dict[str, float] = {}
     memory: int = 0
     timeout: Union[float, None] = None
     priority: int = 0
@@ -43,7 +41,8 @@ class TaskOptions:
     max_calls: int = 0
     stream_window: int = 0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raises TypeError or ValueError for an option that is none."""
         _check_amount("num_cpus", self.num_cpus)
         _check_amount("memory", self.memory)
         for name, amount in self.resources.items():
@@ -82,10 +81,10 @@ class TaskOptions:
                 changes.pop(name, None)
         if "_generator_backpressure_num_objects" in changes:  # Ray's private name
             changes["stream_window"] = changes.pop("_generator_backpressure_num_objects")
-        unknown = sorted(set(changes) - set(self.__dataclass_fields__))
+        unknown = sorted(set(changes) - set(self._fields))
         if unknown:
             raise ValueError(f"unknown option {', '.join(unknown)}; options of a task are "
-                             f"{', '.join(self.__dataclass_fields__)}")
+                             f"{', '.join(self._fields)}")
         retry = changes.get("retry_exceptions")
         if isinstance(retry, (list, tuple)):
             for kind in retry:
@@ -98,7 +97,9 @@ class TaskOptions:
         for name in ("resources", "memory", "max_retries", "num_cpus", "stream_window"):
             if name in changes and changes[name] is None:  # Ray's way of saying "the default"
                 del changes[name]
-        return replace(self, **changes)
+        changed = self._replace(**changes)
+        changed.check()
+        return changed
 
 
 def _check_amount(name: str, amount: Any) -> None:

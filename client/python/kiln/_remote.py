@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from typing import Any, Callable, NamedTuple, overload
 
 from kiln import _definitions, _kiln, _session
 from kiln._generator import ObjectRefGenerator
 from kiln._options import DEFAULTS, TaskOptions
+
+
+# As inspect has them, which takes 5 ms to import.
+_CO_VARARGS = 0x4
+_CO_COROUTINE = 0x80
 
 
 class _Prepared(NamedTuple):
@@ -74,6 +78,8 @@ class RemoteFunction:
         return RemoteFunction(self._function, self._options.with_changes(changes), self._key)
 
     def _check_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        import inspect
+
         try:
             signature = inspect.signature(self._function)
         except (TypeError, ValueError):  # of a builtin: it checks by itself
@@ -144,7 +150,7 @@ def _plain_arity(function: Any) -> tuple[int, float] | None:
         return None
     if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
         return None
-    most = float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    most = float("inf") if code.co_flags & _CO_VARARGS else code.co_argcount
     return code.co_argcount - len(function.__defaults__ or ()), most
 
 
@@ -188,7 +194,7 @@ def _make(function: Any, options: TaskOptions) -> RemoteFunction:
                         "functions can be remote")
     if not callable(function):
         raise TypeError(f"kiln.remote takes a function, got {type(function).__name__}")
-    if inspect.iscoroutinefunction(function):
+    if getattr(getattr(function, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
         raise TypeError(f"{getattr(function, '__name__', function)} is async: an async function "
                         f"cannot be a task; call asyncio.run in a plain one")
     return RemoteFunction(function, options)

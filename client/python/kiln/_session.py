@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import sys
 import threading
@@ -176,6 +175,8 @@ def _program(runtime_env: dict[str, Any]) -> dict[str, Any]:
     working_dir = os.path.abspath(runtime_env.get("working_dir", os.getcwd()))
     if not os.path.isdir(working_dir):
         raise ValueError(f"runtime_env: working_dir {working_dir!r} is no directory")
+    import json
+
     own_path = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     environment = {**os.environ, **runtime_env.get("env_vars", {})}
     path = environment.get("PYTHONPATH", "")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import io
 import pickle
 import sys
-import typing
 from typing import Any, Callable
 
 from kiln import _kiln
@@ -23,7 +21,14 @@ def _cloud_pickler() -> Any:
     """cloudpickle's pickler with views of memory; made when first needed, for it takes 30 ms."""
     global _pickler_class
     if _pickler_class is None:
+        import dataclasses
+        import typing
+
         import cloudpickle
+
+        # The marks of what is a field in a dataclass are compared by identity: cloudpickle before 3.0
+        # makes others of them, and dataclasses.fields() finds none then.
+        field_kind = type(getattr(dataclasses, "_FIELD", None))
 
         class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc, unused-ignore]
             def reducer_override(self, obj: Any) -> Any:
@@ -34,7 +39,7 @@ def _cloud_pickler() -> Any:
                     return self._reduce_named_tuple(obj)
                 if kind is _LRU_KIND and not _is_found_by_name(obj):
                     return _restore_cached, (obj.__wrapped__, obj.cache_parameters())
-                if kind is _FIELD_KIND:
+                if kind is field_kind:
                     return getattr, (dataclasses, obj.name)
                 return super().reducer_override(obj)
 
@@ -50,10 +55,6 @@ def _cloud_pickler() -> Any:
         _pickler_class = Pickler
     return _pickler_class
 
-
-# The marks of what is a field in a dataclass are compared by identity: cloudpickle before 3.0 makes
-# others of them, and dataclasses.fields() finds none then.
-_FIELD_KIND = type(getattr(dataclasses, "_FIELD", None))
 
 # Functions under functools.cache and lru_cache pickle by name alone.
 _LRU_KIND = type(functools.lru_cache(len))

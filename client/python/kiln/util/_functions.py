@@ -6,7 +6,6 @@ import functools
 import math
 import operator
 import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -102,23 +101,18 @@ class Functions:
         self._known[kind, key] = known
 
 
-def is_plain(func: Callable[..., Any]) -> bool:
-    """Whether a function has no state but globals: a pool has those of its first call."""
-    func = getattr(func, "py_func", func)  # of numba
-    if type(func) is types.FunctionType and func.__closure__ is None:
-        return True
-    return isinstance(func, type) or is_imported(func)
-
-
-def is_imported(func: Callable[..., Any]) -> bool:
-    """Whether workers import the function, so that nothing of it is sent but its name."""
+def is_named(func: Callable[..., Any]) -> bool:
+    """Whether a function is the one of its name in its module: it has no state but globals."""
     module = sys.modules.get(getattr(func, "__module__", None) or "")
-    if module is None or module.__name__ == "__main__":
-        return False
     try:
         return operator.attrgetter(func.__qualname__)(module) is func
     except AttributeError:
         return False
+
+
+def is_imported(func: Callable[..., Any]) -> bool:
+    """Whether workers import the function, so that nothing of it is sent but its name."""
+    return func.__module__ != "__main__" if is_named(func) else False
 
 
 def _pickle(call: Call) -> bytes | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import kiln
 from kiln.util import _calls, _chunks
-from kiln.util._functions import Functions, is_plain
+from kiln.util._functions import Functions, is_named
 from kiln.util._setup import Setup
 from kiln.util._watch import Watcher
 
@@ -110,7 +110,7 @@ class Executor(futures.Executor):
         else:
             held = max(held, _calls.share_of_cpus(max_workers))
         setup = Setup(initializer, tuple(initargs)) if initializer is not None else None
-        self._functions = Functions(setup, {"num_cpus": held, **options}, is_plain)
+        self._functions = Functions(setup, {"num_cpus": held, **options}, is_named)
         self._max_workers = max_workers
         self._watcher = Watcher("kiln-executor")
         self._lock = threading.RLock()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import kiln
 from kiln.util import _calls, _chunks, _results
-from kiln.util._functions import Functions, Prepared, is_plain
+from kiln.util._functions import Functions, Prepared, is_named
 from kiln.util._results import AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult
 from kiln.util._setup import Setup
 from kiln.util._watch import Watcher
@@ -105,7 +105,7 @@ class Pool:
         if maxtasksperchild is not None:
             options["max_calls"] = maxtasksperchild
         setup = Setup(initializer, tuple(initargs)) if initializer is not None else None
-        self._functions = Functions(setup, {**options, **(ray_remote_args or {})}, is_plain)
+        self._functions = Functions(setup, {**options, **(ray_remote_args or {})}, is_named)
         self._lock = threading.Lock()
         self._results: set[AsyncResult | IMapIterator] = set()  # not known to be complete
         self._most_results = _FEW_RESULTS
