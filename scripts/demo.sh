@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Shows kiln at work, from a fresh Debian 12 on: installs what is missing, builds, starts a head of
-# its own, runs every example against the same computation without kiln, and stops the head.
+# its own, runs the examples in C++ and some in Python against the same computation without kiln, and
+# stops the head.
 #
-#   scripts/demo.sh            about five minutes, most of them for the first build
+#   scripts/demo.sh            about ten minutes, most of them for the first build
 #   scripts/demo.sh --small    with little work in each example: no figures worth reading
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,6 +54,9 @@ done
 run_example word_count build/bin/example_word_count "${size[@]}" \
   /usr/share/common-licenses /usr/include/c++
 show "$kiln" submit -- client/cpp/examples/shell_pipeline.sh || failed=1
+export PYTHONPATH=$PWD/build/python
+show "$kiln" run statistics:mean '[1, 2, 6]' || failed=1
+show /usr/bin/python3 -m kiln.examples "${size[@]}" pool_map progress_bar matrix_products || failed=1
 show "$kiln" status
 
 printf '\n%-12s %-6s %12s %12s %10s\n' example result 'serial ms' 'kiln ms' speed-up

@@ -15,11 +15,16 @@ build_packages=(
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc  # the wire
   libboost-dev                                                            # the object store
   libmsgpack-cxx-dev nlohmann-json3-dev                                   # values
-  libspdlog-dev libfmt-dev libcli11-dev)                                  # logs, options
+  libspdlog-dev libfmt-dev libcli11-dev                                   # logs, options
+  python3 python3-dev pybind11-dev python3-cloudpickle python3-numpy)     # the Python package
 test_packages=(
   catch2 python3 python3-grpcio python3-protobuf  # any gRPC client: tests/rpc
-  clang-14 libclang-rt-14-dev)                    # libFuzzer: tests/fuzz
-bench_packages=(python3 python3-matplotlib)                    # docs/plots
+  clang-14 libclang-rt-14-dev                     # libFuzzer: tests/fuzz
+  # What the Python package works with, and its examples: tests/python
+  python3-pandas python3-joblib python3-tqdm python3-numba python3-networkx
+  jupyter-nbconvert python3-nbclient python3-ipykernel
+  mypy python3-pip python3-wheel)                 # types, the wheel
+bench_packages=(python3-matplotlib python3-joblib)  # docs/plots; what Python is measured beside
 check_packages=(clang-format clang-tidy shellcheck git)
 
 packages=("${build_packages[@]}" "${test_packages[@]}" "${check_packages[@]}")
