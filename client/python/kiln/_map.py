@@ -98,7 +98,7 @@ def map(
 class _Chunk(_calls.Call):
     """Runs a chunk in a worker."""
 
-    def __call__(self, first: int, *chunk: Any) -> tuple[float, Any]:  # type: ignore[override]
+    def call(self, first: int, *chunk: Any) -> tuple[float, Any]:  # type: ignore[override]
         """Returns: the seconds it took, and the packed results."""
         items = _chunks.uncut(chunk)
         iterator = iter(items)

@@ -11,41 +11,30 @@ from typing import Any
 
 from kiln import _session, exceptions
 from kiln.util import _chunks
-from kiln.util._setup import Setup, name_of
+from kiln.util._setup import Setup
 
 
 class Call:
-    """Calls a function in a worker."""
+    """Calls a function in a worker, after the setup of its pool."""
 
-    def __init__(self, func: Callable[..., Any], setup: Setup | None) -> None:
+    def __init__(self, func: Callable[..., Any], setup: Setup | None = None) -> None:
         self.func = func
         self.setup = setup
-        self.__name__ = self.__qualname__ = name_of(func)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if self.setup is not None:
             self.setup.run(self.func)
+        return self.call(*args, **kwargs)
+
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
+        """What is done then."""
         return self.func(*args, **kwargs)
-
-
-class OpenCall:
-    """Calls, in a worker, the function that is the first argument."""
-
-    def __init__(self, setup: Setup | None) -> None:
-        self.setup = setup
-
-    def __call__(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if self.setup is not None:
-            self.setup.run(func)
-        return func(*args, **kwargs)
 
 
 class MapCall(Call):
     """Calls a function for each item of a chunk. Returns: the seconds it took, packed results."""
 
-    def __call__(self, *chunk: Any) -> tuple[float, Any]:
-        if self.setup is not None:
-            self.setup.run(self.func)
+    def call(self, *chunk: Any) -> tuple[float, Any]:
         items = _chunks.uncut(chunk)
         if getattr(items, "ndim", 1) > 1:
             items = items.copy()  # type: ignore[attr-defined] # rows that func may write to
@@ -57,9 +46,7 @@ class MapCall(Call):
 class StarmapCall(Call):
     """Calls a function with each tuple of arguments of a chunk. Returns: as MapCall."""
 
-    def __call__(self, *chunk: Any) -> tuple[float, Any]:
-        if self.setup is not None:
-            self.setup.run(self.func)
+    def call(self, *chunk: Any) -> tuple[float, Any]:
         items = _chunks.uncut(chunk)
         began = time.perf_counter()
         results = list(starmap(self.func, items))

@@ -1,4 +1,4 @@
-"""Functions: what a pool, an executor or kiln.map has sent to workers."""
+"""Functions: what a pool, an executor or kiln.map has made known to workers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import kiln
-from kiln import _values
-from kiln.util._calls import Call, OpenCall
+from kiln import _session, _values
+from kiln.util import _boxes
+from kiln.util._calls import Call
 from kiln.util._setup import Setup, name_of
 
 # Functions kept for one pool; a program with more of them starts over.
 _MOST_FUNCTIONS = 128
-# Bytes of a pickled function that are kept to know it again, at most.
-_LARGEST_KEY = 1 << 16
+# Bytes of a pickled function that is small: kept to know it again, and kept by workers.
+_MOST_BYTES = 1 << 16
 
 
 class Prepared:
@@ -42,7 +43,7 @@ class Prepared:
 
 
 class Functions:
-    """Remote functions under the same options: what is the same is pickled and sent once.
+    """The functions of one pool, whose tasks have the same options.
 
     Args:
         setup: What runs before them in each worker.
@@ -60,40 +61,72 @@ class Functions:
         self._setup = setup
         self._options = options
         self._is_same = is_same
+        self._session: Any = None  # that knows what follows
         self._known: dict[tuple[type, Any], Prepared] = {}  # by kind and the function or its pickle
+        self._setup_box: _boxes.Box | None = None
+        self._generic: dict[tuple[Callable[..., Any], str], Any] = {}  # by function, name of tasks
 
     def get(self, kind: type[Call], func: Callable[..., Any]) -> Prepared:
         """For calls of this kind of `func`.
 
         Raises:
-            TypeError: It is no function.
+            TypeError: It is no function, or it cannot be pickled.
         """
-        if not callable(func):
-            raise TypeError(f"{func!r} is not callable")
+        if self._session is not _session._session:
+            self._session = _session.current()
+            self._known.clear()
+            self._setup_box = None
         same = self._is_same(func)
         if same and (kind, func) in self._known:
             return self._known[kind, func]
+        if not callable(func):
+            raise TypeError(f"{func!r} is not callable")
+        name = name_of(func)
         if kind is Call and not same:
-            return self._open_call(func)
+            return self._open(func, name)
         call = kind(func, self._setup)
-        key = func if same else _pickle(call)
+        pickled = _pickle(call)
+        key = func if same else pickled
         known = None if key is None else self._known.get((kind, key))
         if known is None:
-            known = self._make(call, call.__name__)
+            if same and pickled is not None and self._setup is None:
+                known = Prepared(self._remote(call, name).remote)
+            else:
+                known = self.box(call, name, small=pickled is not None)
             if key is not None:
                 self._keep(kind, key, known)
         return known
 
-    def _open_call(self, func: Callable[..., Any]) -> Prepared:
-        # What a session has been told of stays there, and there is a bound on it. A program that
-        # makes a new closure for each of a million calls has to send it with the call.
-        name = name_of(func)
-        if (OpenCall, name) not in self._known:
-            self._keep(OpenCall, name, self._make(OpenCall(self._setup), name))
-        return Prepared(functools.partial(self._known[OpenCall, name].submit, func))
+    def box(
+        self, call: Callable[..., Any], name: str, *, small: bool | None = None
+    ) -> Prepared:
+        """For calls of an object that is stored as long as the caller keeps what is returned.
 
-    def _make(self, call: Callable[..., Any], name: str) -> Prepared:
-        return Prepared(kiln.remote(**{"name": name, **self._options})(call).remote)
+        Raises:
+            TypeError: It cannot be pickled.
+        """
+        if small is None:
+            small = _pickle(call) is not None
+        box = _boxes.make(call, name, small=small)
+        return Prepared(functools.partial(self._named(_boxes.call, name).remote, box))
+
+    def _open(self, func: Callable[..., Any], name: str) -> Prepared:
+        """For one call of a function that is sent with it: it may be another one next time."""
+        if self._setup is not None and self._setup_box is None:
+            self._setup_box = _boxes.make(
+                self._setup, "initializer", small=_pickle(self._setup) is not None
+            )
+        remote = self._named(_boxes.call_open, name).remote
+        return Prepared(functools.partial(remote, self._setup_box, func))
+
+    def _named(self, func: Callable[..., Any], name: str) -> Any:
+        """A remote function under the name of another."""
+        if (func, name) not in self._generic:
+            self._generic[func, name] = self._remote(func, name)
+        return self._generic[func, name]
+
+    def _remote(self, func: Callable[..., Any], name: str) -> Any:
+        return kiln.remote(**{"name": name, **self._options})(func)
 
     def _keep(self, kind: type, key: Any, known: Prepared) -> None:
         if len(self._known) >= _MOST_FUNCTIONS:
@@ -115,10 +148,10 @@ def is_imported(func: Callable[..., Any]) -> bool:
     return func.__module__ != "__main__" if is_named(func) else False
 
 
-def _pickle(call: Call) -> bytes | None:
+def _pickle(call: object) -> bytes | None:
     """What tells two calls apart; None if it is too large to keep, or there is none."""
     try:
         pickled, buffers = _values.dump_by_value(call)
     except Exception:  # whoever sends it hears why
         return None
-    return None if buffers or len(pickled) > _LARGEST_KEY else pickled
+    return None if buffers or len(pickled) > _MOST_BYTES else pickled

@@ -9,8 +9,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-# For each Setup that has run in this process, the global names it has set.
+# For each Setup that has run in this process, the global names it has set. Of so many, for what they
+# hold is held as long; an older one would run again.
 _ran: dict[str, dict[str, Any]] = {}
+_MOST_RAN = 16
 
 
 class InitializerError(RuntimeError):
@@ -53,6 +55,8 @@ class Setup:
                 f"the initializer {name_of(self._initializer)} failed in worker process "
                 f"{os.getpid()}: {type(error).__name__}: {error}"
             ) from error
+        if len(_ran) >= _MOST_RAN:
+            del _ran[next(iter(_ran))]
         _ran[self._key] = {
             name: value
             for name, value in names.items()

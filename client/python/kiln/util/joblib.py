@@ -25,6 +25,8 @@ from joblib._parallel_backends import (
 )
 from joblib.parallel import BatchedCalls
 from kiln.util import _calls, _chunks
+from kiln.util._functions import Functions, Prepared, is_named
+from kiln.util._setup import name_of
 from kiln.util._watch import Watcher
 
 __all__ = ["KilnBackend", "register_kiln"]
@@ -46,23 +48,26 @@ class _Stored:
         self.ref = ref
 
 
-class _BatchCall(_calls.Call):
-    """Runs a batch of calls of one function in a worker."""
+class _Batch:
+    """Runs a batch of calls in a worker: of one function, or, without one, of many."""
 
-    def __init__(self, func: Callable[..., Any], nested: tuple[Any, Any]) -> None:
-        super().__init__(func, None)
+    def __init__(self, func: Callable[..., Any] | None, nested: tuple[Any, Any]) -> None:
+        self._func = func
         self._nested = nested
 
-    def __call__(self, calls: list[tuple[Any, dict[str, Any]]]) -> Any:
-        calls = [
-            (tuple(map(_load, args)), {name: _load(value) for name, value in kwargs.items()})
-            for args, kwargs in calls
+    def __call__(self, calls: list[tuple[Any, ...]]) -> Any:
+        items = [
+            (
+                func[0] if func else self._func,
+                tuple(map(_load, args)),
+                {name: _load(value) for name, value in kwargs.items()},
+            )
+            for args, kwargs, *func in calls
         ]
-        if "joblib" in sys.modules:  # so the function may use it: nested calls fall back
-            batch = BatchedCalls([(self.func, *call) for call in calls], self._nested)
-            return _chunks.pack(batch())
+        if "joblib" in sys.modules:  # so a function may use it: nested calls fall back
+            return _chunks.pack(BatchedCalls(items, self._nested)())
         os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")  # ... if it imports joblib itself
-        return _chunks.pack([self.func(*args, **kwargs) for args, kwargs in calls])
+        return _chunks.pack([func(*args, **kwargs) for func, args, kwargs in items])
 
 
 class _Job:
@@ -115,7 +120,8 @@ class KilnBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         )
         self._given = options
         self._options: dict[str, Any] = {}  # of tasks, from here on for one Parallel
-        self._functions: dict[int, tuple[Any, Any]] = {}  # by id: the function, the remote one
+        self._functions: Functions
+        self._batches: dict[int | None, tuple[Any, Prepared]] = {}  # by id: the function, its calls
         self._stored: dict[int, tuple[Any, _Stored]] = {}  # by id: the array, what stands for it
         self._jobs: set[_Job] = set()
         self._watcher: Watcher | None = None
@@ -150,6 +156,7 @@ class KilnBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
             options.pop(name, None)  # of joblib's own backends
         self.parallel = parallel
         self._options = {"num_cpus": _calls.share_of_cpus(n_jobs), **self._given, **options}
+        self._functions = Functions(None, self._options, is_named)
         self._watcher = Watcher("kiln-joblib")
         return n_jobs
 
@@ -192,7 +199,7 @@ class KilnBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
             self._watcher.stop()
             self._watcher = None
             self._jobs.clear()
-            self._functions.clear()
+            self._batches.clear()
             self._stored.clear()
         self.reset_batch_stats()
 
@@ -202,16 +209,20 @@ class KilnBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     # ----------------------------------------------------------------------------------------------
 
     def _submit(self, batch: Any) -> Any:
-        items = getattr(batch, "items", None)
-        if not items or any(func is not items[0][0] for func, _, _ in items):
-            return kiln.remote(**self._options)(_calls.Call(batch, None)).remote()
-        func = items[0][0]
-        if id(func) not in self._functions:
-            call = _BatchCall(func, (batch._backend, batch._n_jobs))
-            self._functions[id(func)] = func, kiln.remote(name=call.__name__, **self._options)(call)
-        return self._functions[id(func)][1].remote([
-            (tuple(map(self._store, args)), {k: self._store(value) for k, value in kwargs.items()})
-            for _, args, kwargs in items
+        first = batch.items[0][0]
+        one = all(func is first for func, _, _ in batch.items)
+        key = id(first) if one else None
+        if key not in self._batches:
+            call = _Batch(first if one else None, (batch._backend, batch._n_jobs))
+            known = self._functions.box(call, name_of(first))
+            self._batches[key] = first, known
+        return self._batches[key][1].submit([
+            (
+                tuple(map(self._store, args)),
+                {name: self._store(value) for name, value in kwargs.items()},
+                *(() if one else (func,)),
+            )
+            for func, args, kwargs in batch.items
         ])
 
     def _store(self, value: Any) -> Any:

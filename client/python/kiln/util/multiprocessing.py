@@ -241,6 +241,7 @@ class Pool:
         for result in self._outstanding():
             result.cancel()
         _results.cancel(list(self._applying))
+        self._forget_settled()
         if self._watcher is not None:
             self._watcher.stop()
 
@@ -256,6 +257,7 @@ class Pool:
             if not result.settle(None if self._state == CLOSE else _TERMINATE_GRACE):
                 result.cancel(force=True)
                 result.settle(None)
+            self._results.discard(result)
         if self._watcher is not None:
             self._watcher.stop(wait=True)
 
@@ -284,10 +286,14 @@ class Pool:
     def _remember(self, result: AsyncResult | IMapIterator) -> None:
         self._results.add(result)
         if len(self._results) > self._most_results:
-            for other in self._outstanding():
-                if type(other) in (AsyncResult, MapResult) and other.settle(0):
-                    self._results.discard(other)  # the caller may have dropped it: its refs go
+            self._forget_settled()
             self._most_results = max(_FEW_RESULTS, 2 * len(self._results))
+
+    def _forget_settled(self) -> None:
+        """The caller may have dropped results that are complete: so their values go."""
+        for result in self._outstanding():
+            if isinstance(result, AsyncResult) and result.settle(0):
+                self._results.discard(result)
 
     def _start(self, result: _Result, submits: Iterator[Any]) -> _Result:
         self._remember(result)
