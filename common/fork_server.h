@@ -3,7 +3,7 @@
 //
 // A fork server is a process that has warmed up (an interpreter with its modules loaded) and then
 // waits for orders. For each it forks a worker that is set up as the keeper sets up one that it
-// executes itself: about 2 ms for a Python that would take 200 to start.
+// executes itself: 4 ms of a core for a Python with numpy that takes 210 to start (see D32).
 //
 //   auto server = ForkServer::FromEnvironment();   // first of all; nothing: not a fork server
 //   ...                                            // load what every worker needs
@@ -15,7 +15,8 @@
 // The keeper's end of the socket is SEQPACKET: an order is the number of the launch, with two
 // descriptors; a ForkAnswer comes back for each, in order, after one that says "ready".
 //
-// Thread: the server's only one. Whoever serves has no other thread: a fork would lose it.
+// Thread: the server's only one. A fork would lose any other, unless that is one whose library sees
+//         to it by pthread_atfork (numpy's OpenBLAS).
 // See:    docs/wire.md, "Workers"; D32 and D33 in docs/decisions.md.
 #pragma once
 
@@ -87,7 +88,8 @@ class ForkServer {
   // ignores are ignored. Its environment is still the server's.
   //
   // Blocks: until then.
-  // Requires: descriptors 0 to 2 are open; this thread is the only one.
+  // Requires: descriptors 0 to 2 are open; no other thread, see above; this process is no
+  //           subreaper.
   std::optional<ForkOrder> Serve(const Callbacks& callbacks);
 
  private:

@@ -179,7 +179,8 @@ TEST_CASE("workers outlive their killed server, and what it did not fork fails")
   CHECK(forks.Alive(worker));
   CHECK(forks.records[worker].exits == 0);
   CHECK(forks.records[forking].exits == 0);
-  CHECK(forks.CountMarked() == 5);  // sh, sleep, and three that fork without exec
+  // sh, sleep, and three that fork without exec
+  CHECK(WaitUntil([&] { return forks.CountMarked() == 5; }, kDeadline));
 
   forks.server = forks.StartServer();
   CHECK(forks.Run(forks.Fork("echo again")).output == "again\n");

@@ -244,10 +244,13 @@ TEST_CASE("a killed fork server is replaced at the next need, and its workers go
       workers.launcher->Intern(workers.Forks("setsid sleep 1000 & echo up; wait; sleep 1000"));
   workers.launcher->Start(1, program);
   REQUIRE(workers.RunUntil([&] { return !workers.lines[1].empty(); }));
-  for (const pid_t server : workers.Servers()) REQUIRE(kill(server, SIGKILL) == 0);
+  const std::vector<pid_t> killed = workers.Servers();
+  REQUIRE(killed.size() == 1);
+  REQUIRE(kill(killed[0], SIGKILL) == 0);
   REQUIRE(workers.RunUntil([&] {
-    workers.launcher->Warm(program);  // nothing before the launcher has heard of the end
-    return workers.CountServers() == 1;
+    workers.launcher->Warm(program);  // does nothing until the launcher has heard of the end
+    const std::vector<pid_t> servers = workers.Servers();
+    return servers.size() == 1 && servers != killed;
   }));
   workers.launcher->Start(2, program);
   REQUIRE(workers.RunUntil([&] { return !workers.lines[2].empty(); }));
