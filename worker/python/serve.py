@@ -49,6 +49,9 @@ def _become(order: dict[str, Any]) -> None:
     for variable in order["env"]:
         name, _, value = variable.partition(b"=")
         os.environb[name] = value
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:  # else all forks would draw the same numbers; `random` sees to itself
+        numpy_random.seed()
     setup = json.loads(order["setup"] or b"{}")
     if "root" in setup:
         sys.path.insert(0, setup["root"])
