@@ -316,5 +316,17 @@ class NotebookTest(ExamplesCase):
         self.assertGreater(len(cells) - len(code), 5)  # it tells a story
 
 
+class TypeTest(ExamplesCase):
+    def test_the_examples_are_typed(self) -> None:
+        # Less than strict: np.ndarray without parameters reads better in an example.
+        done = subprocess.run(
+            ["/usr/bin/mypy", "--strict", "--allow-any-generics", "--no-warn-return-any",
+             "--ignore-missing-imports", "--follow-imports", "silent", "--python-version", "3.9",
+             "--cache-dir", str(self.directory), "-p", "kiln.examples"],
+            env={**self.environment, "MYPYPATH": str(EXAMPLES.parent.parent)}, cwd=self.directory,
+            capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()
