@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Sequence, TypeVar, overload
 
 from kiln import _events, _kiln, _session
 from kiln._generator import ObjectRefGenerator
@@ -14,7 +14,10 @@ if TYPE_CHECKING:  # takes 7 ms to import
     import concurrent.futures
 
 
-def put(value: Any) -> ObjectRef:
+T = TypeVar("T")
+
+
+def put(value: T) -> ObjectRef[T]:
     """Stores a value, once, for any number of tasks.
 
     Returns:
@@ -25,6 +28,12 @@ def put(value: Any) -> ObjectRef:
         TypeError: It cannot be pickled, or is a ref.
     """
     return _session.current().put(value)
+
+
+@overload
+def get(refs: ObjectRef[T], *, timeout: float | None = None) -> T: ...
+@overload
+def get(refs: Sequence[ObjectRef[T]], *, timeout: float | None = None) -> list[T]: ...
 
 
 def get(refs: Any, *, timeout: float | None = None) -> Any:
@@ -61,9 +70,9 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
 
 
 def wait(
-    refs: Sequence[ObjectRef], *, num_returns: int = 1, timeout: float | None = None,
+    refs: Sequence[ObjectRef[T]], *, num_returns: int = 1, timeout: float | None = None,
     fetch_local: bool = True,
-) -> tuple[list[ObjectRef], list[ObjectRef]]:
+) -> tuple[list[ObjectRef[T]], list[ObjectRef[T]]]:
     """Waits until `num_returns` of the objects are there, errors included, or the time is over.
 
     Args:
@@ -233,7 +242,7 @@ def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:
             "name": row["name"], "cat": "task", "ph": "X", "ts": ended_us - run_us, "dur": run_us,
             "pid": "kiln", "tid": f"worker {row.get('worker_pid', 0)}",
             "args": {"id": row["id"], "state": row["state"], "attempt": row.get("attempt", 0)}})
-    events.sort(key=lambda event: event["ts"])
+    events.sort(key=lambda event: int(event["ts"]))
     if filename is None:
         return events
     import json
@@ -248,12 +257,12 @@ def method(*args: Any, **options: Any) -> Any:
     raise NotImplementedError("kiln.method belongs to actors, which this version does not have yet")
 
 
-def _future(self: ObjectRef) -> concurrent.futures.Future[Any]:
+def _future(self: ObjectRef[Any]) -> concurrent.futures.Future[Any]:
     """A concurrent.futures.Future of the object's value."""
     return _events.future_of(_session.current(), self)
 
 
-def _await(self: ObjectRef) -> Any:
+def _await(self: ObjectRef[Any]) -> Any:
     import asyncio
 
     return asyncio.wrap_future(_future(self)).__await__()
@@ -263,12 +272,11 @@ def _of_type(cls: type, item: Any) -> type:
     return cls
 
 
-def _iterate(self: ObjectRef) -> Iterable[Any]:
+def _iterate(self: ObjectRef[Any]) -> Iterable[Any]:
     raise TypeError("an ObjectRef is one object: get it first, or use num_returns=n for n refs")
 
 
 # What a ref can do beyond what the binding gives it.
-ObjectRef.future = _future  # type: ignore[method-assign]
-ObjectRef.__await__ = _await  # type: ignore[method-assign]
-ObjectRef.__class_getitem__ = classmethod(_of_type)  # type: ignore[assignment]
-ObjectRef.__iter__ = _iterate  # type: ignore[attr-defined]
+for _name, _method in (("future", _future), ("__await__", _await), ("__iter__", _iterate),
+                       ("__class_getitem__", classmethod(_of_type))):
+    setattr(ObjectRef, _name, _method)

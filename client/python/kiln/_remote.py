@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any, Callable, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Callable, Generic, NamedTuple, TypeVar, overload
 
 from kiln import _definitions, _kiln, _session
 from kiln._generator import ObjectRefGenerator
 from kiln._options import DEFAULTS, TaskOptions
 
+
+if TYPE_CHECKING:
+    from kiln._kiln import ObjectRef
+
+R = TypeVar("R")
 
 # As inspect has them, which takes 5 ms to import.
 _CO_VARARGS = 0x4
@@ -23,7 +28,7 @@ class _Prepared(NamedTuple):
     kind: _kiln.TaskKind
 
 
-class RemoteFunction:
+class RemoteFunction(Generic[R]):
     """A function whose calls run in worker processes.
 
     `f.remote(...)` queues a call and returns at once; `f.options(...)` is the same function with
@@ -45,7 +50,7 @@ class RemoteFunction:
             f"remote functions cannot be called directly: use {self._name}.remote(...) to run it as "
             f"a task, or {self._name}.__wrapped__(...) to call it here")
 
-    def remote(self, *args: Any, **kwargs: Any) -> Any:
+    def remote(self, *args: Any, **kwargs: Any) -> ObjectRef[R]:
         """Queues a call.
 
         An argument that is an ObjectRef is replaced by its value, for which the task waits; refs
@@ -63,18 +68,21 @@ class RemoteFunction:
         prepared = self._prepared
         if prepared is None or prepared.session is not _session._session:
             prepared = self._prepare()
-        result = prepared.session.submit(prepared.kind, args, kwargs)
-        if self._options.num_returns == 1:
-            return result
-        return self._as_asked(prepared.session, result)
+        result: Any = prepared.session.submit(prepared.kind, args, kwargs)
+        if self._options.num_returns != 1:
+            result = self._as_asked(prepared.session, result)
+        return result  # type: ignore[no-any-return]
 
     def _as_asked(self, session: _kiln.Session, result: Any) -> Any:
         if self._options.streaming:
             return ObjectRefGenerator(session, result, self._name)
         return None if self._options.num_returns == 0 else result
 
-    def options(self, **changes: Any) -> RemoteFunction:
-        """The same function with other options; see kiln.remote."""
+    def options(self, **changes: Any) -> Any:
+        """The same function, a RemoteFunction, with other options; see kiln.remote.
+
+        Typed as Any, for options decide what `remote` returns.
+        """
         return RemoteFunction(self._function, self._options.with_changes(changes), self._key)
 
     def _check_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -155,9 +163,9 @@ def _plain_arity(function: Any) -> tuple[int, float] | None:
 
 
 @overload
-def remote(function: Callable[..., Any], /) -> RemoteFunction: ...
+def remote(function: Callable[..., R], /) -> RemoteFunction[R]: ...
 @overload
-def remote(**options: Any) -> Callable[[Callable[..., Any]], RemoteFunction]: ...
+def remote(**options: Any) -> Callable[[Callable[..., Any]], Any]: ...
 
 
 def remote(*args: Any, **options: Any) -> Any:
@@ -186,7 +194,7 @@ def remote(*args: Any, **options: Any) -> Any:
     return lambda function: _make(function, checked)
 
 
-def _make(function: Any, options: TaskOptions) -> RemoteFunction:
+def _make(function: Any, options: TaskOptions) -> RemoteFunction[Any]:
     if isinstance(function, RemoteFunction):
         raise TypeError(f"{function._name} is a remote function already")
     if isinstance(function, type):
@@ -222,7 +230,10 @@ class CppFunction:
 
     def options(self, **changes: Any) -> CppFunction:
         """The same function with other options."""
-        return CppFunction(self._library, self._function, self._options.with_changes(changes))
+        changed = self._options.with_changes(changes)
+        if changed.streaming:
+            raise ValueError('num_returns="streaming": a C++ function gives its result as a whole')
+        return CppFunction(self._library, self._function, changed)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"use {self._function}.remote(...) to run the C++ function as a task")
