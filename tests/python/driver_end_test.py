@@ -203,7 +203,7 @@ class Heads(Case):
         assert process.stdout is not None
         self.assertEqual(process.stdout.readline(), "ready\n")
         if "sleep" in text:
-            wait_until(lambda: self.place.status()["tasks_running"], "it runs")
+            wait_until(lambda: process.poll() is not None or self.place.status()["tasks_running"], "it runs")
         kill()
         done = self.place.finish(process, 30)
         self.assertEqual(done.code, 1, done.stderr)
