@@ -50,7 +50,8 @@ class Sessions(PlaceCase):
         self.assertEqual(out, "5\n")
 
     def test_every_call_begins_a_session_by_itself(self) -> None:
-        for call in ("kiln.put(1)", "kiln.remote(len).remote([])", "kiln.cluster_resources()", "kiln.nodes()"):
+        for call in ("kiln.put(1)", "kiln.remote(len).remote([])", "kiln.cluster_resources()",
+                     "kiln.nodes()"):
             with self.subTest(call):
                 self.check_run(f"import kiln\n{call}\nassert kiln.is_initialized()")
 
@@ -73,7 +74,8 @@ class Sessions(PlaceCase):
         del self.place.env["KILN_SESSION_DIR"]
         directory = str(self.place.session_dir)
         try:
-            for address, environment in ((info["address"], {}), (directory, {}), (None, {"KILN_ADDRESS": info["address"]}),
+            for address, environment in ((info["address"], {}), (directory, {}),
+                                         (None, {"KILN_ADDRESS": info["address"]}),
                                          (None, {"KILN_SESSION_DIR": directory}),
                                          ("auto", {"KILN_SESSION_DIR": directory})):
                 with self.subTest(address=address, environment=environment):
@@ -159,7 +161,8 @@ class Objects(DriverCase):
         self.assertIs(copy.deepcopy([ref])[0], ref)
         self.assertIsNotNone(weakref.ref(ref)())
         self.assertIs(kiln.ObjectRef[int], kiln.ObjectRef)
-        for wrong in (lambda: kiln.ObjectRef(), lambda: iter(ref), lambda: pickle.dumps(ref), lambda: ref < other):
+        for wrong in (lambda: kiln.ObjectRef(), lambda: iter(ref), lambda: pickle.dumps(ref),
+                      lambda: ref < other):
             with self.assertRaises(TypeError):
                 wrong()
 
@@ -169,7 +172,8 @@ class Objects(DriverCase):
             return type(plain).__name__, type(inside[0]).__name__, type(named).__name__, kiln.get(inside[0])
 
         ref = kiln.put(7)
-        self.assertEqual(kiln.get(kinds.remote(ref, [ref], named=ref)), ("int", "ObjectRef", "int", 7))
+        self.assertEqual(kiln.get(kinds.remote(ref, [ref], named=ref)),
+                         ("int", "ObjectRef", "int", 7))
         chain = add.remote(1, 1)
         for _ in range(50):
             chain = add.remote(chain, b=ref)
@@ -205,7 +209,8 @@ class Objects(DriverCase):
         future = sleep_for.remote(0.05, 5).future()
         self.assertIsInstance(future, concurrent.futures.Future)
         self.assertEqual(future.result(timeout=30), 5)
-        self.assertIsInstance(kiln.remote(lambda: 1 / 0).remote().future().exception(timeout=30), ZeroDivisionError)
+        self.assertIsInstance(kiln.remote(lambda: 1 / 0).remote().future().exception(timeout=30),
+                              ZeroDivisionError)
 
         async def main():
             ref = add.remote(1, 2)
@@ -244,12 +249,17 @@ class Tasks(DriverCase):
         self.assertEqual(kiln.get(many), list(range(1_000)))
 
     def test_options_are_checked_where_they_are_given(self) -> None:
-        for options, kind in (({"cpus": 1}, ValueError), ({"num_cpus": -1}, ValueError), ({"num_cpus": "2"}, TypeError),
+        for options, kind in (({"cpus": 1}, ValueError), ({"num_cpus": -1}, ValueError),
+                              ({"num_cpus": "2"}, TypeError),
                               ({"num_returns": -1}, ValueError), ({"num_returns": 1.5}, TypeError),
-                              ({"max_retries": -2}, ValueError), ({"retry_exceptions": 5}, TypeError),
+                              ({"max_retries": -2}, ValueError), ({"retry_exceptions": 5},
+                                                                  TypeError),
                               ({"retry_exceptions": [5]}, TypeError), ({"timeout": -1}, ValueError),
-                              ({"timeout": float("nan")}, ValueError), ({"resources": {"CPU": 1}}, ValueError),
-                              ({"name": 5}, TypeError), ({"num_gpus": 1}, ValueError), ({"priority": 2**31}, ValueError)):
+                              ({"timeout": float("nan")}, ValueError), ({"resources": {"CPU": 1}},
+                                                                        ValueError),
+                              ({"name": 5}, TypeError), ({"num_gpus": 1},
+                                                         ValueError), ({"priority": 2**31},
+                                                                       ValueError)):
             for give in (lambda: kiln.remote(**options), lambda: add.options(**options)):
                 with self.subTest(options), self.assertRaisesRegex(kind, next(iter(options))):
                     give()
@@ -276,15 +286,18 @@ class Tasks(DriverCase):
     def test_what_a_task_knows_of_itself(self) -> None:
         def look():
             context = kiln.get_runtime_context()
-            return (context.get_task_name(), context.get_task_id(), context.get_attempt_number(), context.worker,
+            return (context.get_task_name(), context.get_task_id(), context.get_attempt_number(),
+                    context.worker,
                     context.get_assigned_resources(), context.is_canceled(), context.get_worker_id())
 
         ref = kiln.remote(look).options(num_cpus=0.5, name="look").remote()
         name, task, attempt, worker, resources, cancelled, _ = kiln.get(ref)
-        self.assertEqual((name, attempt, worker, resources, cancelled), ("look", 0, "worker", {"CPU": 0.5}, False))
+        self.assertEqual((name, attempt, worker, resources, cancelled),
+                         ("look", 0, "worker", {"CPU": 0.5}, False))
         self.assertEqual(task, ref.hex())
         context = kiln.get_runtime_context()
-        self.assertEqual((context.get_task_id(), context.worker, context.is_canceled()), (None, "driver", False))
+        self.assertEqual((context.get_task_id(), context.worker, context.is_canceled()),
+                         (None, "driver", False))
         self.assertEqual(context.get_node_id(), kiln.nodes()[0]["NodeID"])
         self.assertEqual(len(context.get_job_id()), 8)
 
@@ -296,7 +309,8 @@ class Tasks(DriverCase):
         wait_until(lambda: kiln.available_resources().get("CPU") == 2, "no CPU is taken")
         [node] = kiln.nodes()
         self.assertTrue(node["Alive"] and node["Resources"]["CPU"] == 2)
-        events = wait_until(lambda: [e for e in kiln.timeline() or [] if e["name"] == "sleep_for"], "it is noted")
+        events = wait_until(lambda: [e for e in kiln.timeline() or [] if e["name"] == "sleep_for"],
+                            "it is noted")
         self.assertGreaterEqual(max(event["dur"] for event in events), 900_000)
         path = Path(self.place.work) / "trace.json"
         self.assertIsNone(kiln.timeline(str(path)))
@@ -308,7 +322,8 @@ class Tasks(DriverCase):
         def work(number: int) -> None:
             try:
                 for i in range(60):
-                    refs = [add.remote(number, i), kiln.put([number, i]), add.remote(kiln.put(number), 1)]
+                    refs = [add.remote(number, i), kiln.put([number, i]),
+                            add.remote(kiln.put(number), 1)]
                     assert kiln.get(refs, timeout=60) == [number + i, [number, i], number + 1]
                     assert kiln.wait(refs, num_returns=3)[1] == []
                     assert refs[0].future().result(60) == number + i

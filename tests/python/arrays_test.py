@@ -49,7 +49,8 @@ class Arrays(DriverCase):
                 self.assertEqual(back.tobytes(), expected.tobytes())
 
     def test_every_dtype_in_every_shape(self) -> None:
-        for dtype in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "g", "c8", "c16",
+        for dtype in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "g",
+                      "c8", "c16",
                       ">i4", ">f8", "S5", "U3", "M8[s]", "m8[ms]", "V4"):
             for shape in ((), (0,), (1,), (7,), (0, 3), (3, 4), (2, 3, 4), (40, 50, 30)):
                 with self.subTest(dtype=dtype, shape=shape):
@@ -70,8 +71,11 @@ class Arrays(DriverCase):
     def test_every_layout(self) -> None:
         base = np.arange(24_000.0).reshape(20, 30, 40)
         for name, array in {
-                "fortran": np.asfortranarray(base), "transposed": base.T, "steps": base[::2, ::3, ::4],
-                "reversed": base[::-1], "column": base[:, 3], "broadcast": np.broadcast_to(base[0], (5, 30, 40)),
+                "fortran": np.asfortranarray(base), "transposed": base.T, "steps": base[::2, ::3,
+                                                                                        ::4],
+                "reversed": base[::-1], "column": base[:, 3], "broadcast": np.broadcast_to(base[0],
+                                                                                           (5, 30,
+                                                                                            40)),
                 "axes swapped": base.swapaxes(0, 1), "offset": base.ravel()[1:],
                 "unaligned": np.frombuffer(bytes(8_001), "u1")[1:].view("f8"),
                 "one column of many": np.ones((1_000, 3))[:, :1]}.items():
@@ -90,7 +94,8 @@ class Arrays(DriverCase):
         self.assertIsInstance(kiln.get(echo.remote(np.matrix([[1, 2], [3, 4]]))), np.matrix)
         record = np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)])
         self.assertEqual(kiln.get(echo.remote(record)).a[0], 1)
-        for scalar in (np.float64(1.5), np.int32(7), np.bool_(True), np.datetime64("2024-02-29"), np.str_("x"),
+        for scalar in (np.float64(1.5), np.int32(7), np.bool_(True), np.datetime64("2024-02-29"),
+                       np.str_("x"),
                        np.float16(0.5), np.complex64(1j), np.bytes_(b"x")):
             back = kiln.get(echo.remote(scalar))
             self.assertIs(type(back), type(scalar))
@@ -119,14 +124,16 @@ class Arrays(DriverCase):
         self.check(kiln.get(kiln.put(array)))
 
     def test_two_gets_of_a_large_array_are_the_same_memory(self) -> None:
-        for array in (np.ones(300_000), np.ones(300_000).astype(">f8"), np.asfortranarray(np.ones((500, 600)))):
+        for array in (np.ones(300_000), np.ones(300_000).astype(">f8"),
+                      np.asfortranarray(np.ones((500, 600)))):
             ref = kiln.put(array)
             first, second = kiln.get(ref), kiln.get(ref)
             self.assertEqual(first.ctypes.data, second.ctypes.data)
             self.assertEqual(first.ctypes.data % 64, 0)
 
     def test_many_arrays_inside_one_value_are_views_too(self) -> None:
-        ref = kiln.put({"a": np.ones(50_000), "b": [np.zeros(50_000, "f4"), np.ones((200, 300), order="F")]})
+        ref = kiln.put({"a": np.ones(50_000),
+                        "b": [np.zeros(50_000, "f4"), np.ones((200, 300), order="F")]})
         first, second = kiln.get(ref), kiln.get(ref)
         self.assertEqual(first["a"].ctypes.data, second["a"].ctypes.data)
         for array in (first["a"], *first["b"]):
@@ -169,8 +176,10 @@ class Frames(DriverCase):
         import pandas as pd
 
         frame = pd.DataFrame({
-            "i": np.arange(5_000), "f": np.linspace(0, 1, 5_000), "s": [f"text {i}" for i in range(5_000)],
-            "c": pd.Categorical(["a", "b"] * 2_500), "t": pd.date_range("2024-01-01", periods=5_000, freq="s"),
+            "i": np.arange(5_000), "f": np.linspace(0, 1, 5_000), "s": [f"text {i}"
+                                                                        for i in range(5_000)],
+            "c": pd.Categorical(["a", "b"] * 2_500), "t": pd.date_range("2024-01-01", periods=5_000,
+                                                                        freq="s"),
             "n": pd.array([1, None] * 2_500, dtype="Int64")})
         for back in (kiln.get(kiln.put(frame)), kiln.get(echo.remote(frame))):
             pd.testing.assert_frame_equal(back, frame)

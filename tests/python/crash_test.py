@@ -75,7 +75,8 @@ class Crashes(Case):
     def test_os_exit_and_abort_say_so(self) -> None:
         self.assertIn("7", str(self.error(call.remote(os._exit, 7), exceptions.WorkerCrashedError)))
         self.error(call.remote(os._exit, 0), exceptions.WorkerCrashedError)
-        self.assertIn("SIGABRT", str(self.error(call.remote(os.abort), exceptions.WorkerCrashedError)))
+        self.assertIn("SIGABRT",
+                      str(self.error(call.remote(os.abort), exceptions.WorkerCrashedError)))
 
     def test_a_worker_that_is_killed_may_have_been_out_of_memory(self) -> None:
         error = self.error(call.remote(lambda: os.kill(os.getpid(), signal.SIGKILL)),
@@ -114,7 +115,8 @@ class Crashes(Case):
 
         for _ in range(4):
             kiln.get(call.remote(close), timeout=30)
-        self.assertEqual(kiln.get([call.remote(abs, -i) for i in range(20)], timeout=30), list(range(20)))
+        self.assertEqual(kiln.get([call.remote(abs, -i) for i in range(20)], timeout=30),
+                         list(range(20)))
 
 
 class Stopping(Case):
@@ -201,7 +203,8 @@ class Stopping(Case):
 
     def test_a_task_over_its_timeout_is_stopped(self) -> None:
         began = time.monotonic()
-        error = self.error(call.options(timeout=0.1).remote(time.sleep, 60), exceptions.TaskTimeoutError)
+        error = self.error(call.options(timeout=0.1).remote(time.sleep, 60),
+                           exceptions.TaskTimeoutError)
         self.assertIsInstance(error, TimeoutError)
         self.assertIn("100 ms", str(error))
         self.assertLess(time.monotonic() - began, 10)

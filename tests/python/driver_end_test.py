@@ -60,7 +60,8 @@ class Case(PlaceCase):
         wait_until(lambda: not self.place.files(), f"{self.place.files()} are removed")
 
     def assert_no_process_is_left(self) -> None:
-        wait_until(lambda: not self.place.processes(), f"the end of {self.place.processes()}", END_S)
+        wait_until(lambda: not self.place.processes(), f"the end of {self.place.processes()}",
+                   END_S)
 
 
 class Drivers(Case):
@@ -78,15 +79,18 @@ class Drivers(Case):
                      "f = [p.submit(lambda: kiln.get(nothing.remote())) for _ in range(50)]"):
             with self.subTest(text):
                 done = self.place.run(PROGRAM + text, timeout_s=30)
-                self.assertEqual((done.code, done.stdout.splitlines()[0]), (0, "ready"), done.stderr)
+                self.assertEqual((done.code, done.stdout.splitlines()[0]), (0, "ready"),
+                                 done.stderr)
                 if "daemon" not in text:  # whose get fails
                     self.assertNotIn("Traceback", done.stderr)
                 self.assert_nothing_is_left()
 
     def test_an_exception_ends_it_as_without_kiln(self) -> None:
         for text, code, words in (("1 / 0", 1, "ZeroDivisionError"), ("sys.exit(5)", 5, ""),
-                                  ("refs = [sleep.remote(600)] * 3; raise KeyError('k')", 1, "KeyError: 'k'"),
-                                  ("kiln.get(kiln.remote(lambda: [][1]).remote())", 1, "IndexError"),
+                                  ("refs = [sleep.remote(600)] * 3; raise KeyError('k')", 1,
+                                   "KeyError: 'k'"),
+                                  ("kiln.get(kiln.remote(lambda: [][1]).remote())", 1,
+                                   "IndexError"),
                                   ("raise SystemExit('message')", 1, "message")):
             with self.subTest(text):
                 done = self.place.run(PROGRAM + text, timeout_s=30)
@@ -137,7 +141,8 @@ print(kiln.get(kiln.remote(len).remote("abc")), flush=True)
             lines.append(line.strip())
             if line == "waits\n":
                 state = Path(f"/proc/{process.pid}/stat")
-                wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "S", "it waits")
+                wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "S",
+                           "it waits")
                 os.kill(process.pid, signal.SIGINT)
         self.assertEqual(self.place.finish(process).code, 0)
         self.assertEqual(lines, ["ready", *["waits", "cancelled"] * 3, "3"])
@@ -203,7 +208,8 @@ class Heads(Case):
         assert process.stdout is not None
         self.assertEqual(process.stdout.readline(), "ready\n")
         if "sleep" in text:
-            wait_until(lambda: process.poll() is not None or self.place.status()["tasks_running"], "it runs")
+            wait_until(lambda: process.poll() is not None or self.place.status()["tasks_running"],
+                       "it runs")
         kill()
         done = self.place.finish(process, 30)
         self.assertEqual(done.code, 1, done.stderr)

@@ -96,8 +96,10 @@ class TaskErrors(Case):
         self.assertEqual((error.filename, error.errno), ("/no/such/file", 2))
         error = self.error(call.remote(bytes.decode, b"\xff"), UnicodeDecodeError)
         self.assertEqual((error.start, error.object), (0, b"\xff"))
-        self.assertEqual(self.error(call.remote(compile, "a b", "file", "exec"), SyntaxError).lineno, 1)
-        self.assertEqual(self.error(call.remote(__import__, "no_such"), ImportError).name, "no_such")
+        self.assertEqual(self.error(call.remote(compile, "a b", "file", "exec"),
+                                    SyntaxError).lineno, 1)
+        self.assertEqual(self.error(call.remote(__import__, "no_such"), ImportError).name,
+                         "no_such")
         self.assertEqual(self.error(call.remote({}.__getitem__, "k"), KeyError).args, ("k",))
         self.assertIsNone(self.error(call.remote(next, iter(())), StopIteration).value)
         self.error(call.remote(lambda: [0] * 10**14), MemoryError)
@@ -116,9 +118,11 @@ class TaskErrors(Case):
         self.assertEqual(error.args, (3,))
 
     def test_strange_exceptions_arrive_as_task_errors_at_least(self) -> None:
-        for make, words in ((lambda: Final("text"), "Final: text"), (lambda: OwnBase(7), "OwnBase: 7"),
+        for make, words in ((lambda: Final("text"), "Final: text"),
+                            (lambda: OwnBase(7), "OwnBase: 7"),
                             (Raises, "its __str__ raised RuntimeError|exception str"),
-                            (KeyboardInterrupt, "KeyboardInterrupt"), (GeneratorExit, "GeneratorExit")):
+                            (KeyboardInterrupt, "KeyboardInterrupt"), (GeneratorExit,
+                                                                       "GeneratorExit")):
             error = self.error(fail_with.remote(make), exceptions.RayTaskError)
             self.assertRegex(str(error), words)
         self.assertIsInstance(self.error(fail_with.remote(Raises)), Raises)
@@ -151,7 +155,8 @@ class TaskErrors(Case):
 
         error = self.error(outer.remote(2), TwoArguments)
         self.assertEqual(error.why, "deep")
-        self.assertEqual((str(error).count("kiln::outer()"), str(error).count("kiln::inner()")), (3, 1))
+        self.assertEqual((str(error).count("kiln::outer()"), str(error).count("kiln::inner()")),
+                         (3, 1))
 
     def test_an_error_runs_through_the_tasks_that_take_its_result(self) -> None:
         first = fail_with.options(name="first").remote(lambda: ValueError("bad"))
@@ -167,7 +172,8 @@ class TaskErrors(Case):
     def test_a_failed_task_with_several_returns_fails_each(self) -> None:
         for ref in fail_with.options(num_returns=3).remote(lambda: ValueError("x")):
             self.error(ref, ValueError)
-        for result, words in ((lambda: 5, "returned one int"), (lambda: (1, 2), "returned 2 values")):
+        for result, words in ((lambda: 5, "returned one int"),
+                              (lambda: (1, 2), "returned 2 values")):
             for ref in call.options(num_returns=3).remote(result):
                 self.assertIn(words, str(self.error(ref, ValueError)))
 
@@ -233,9 +239,11 @@ class Calls(Case):
         self.assertIsNone(kiln.get(ref, timeout=30))
 
     def test_more_than_the_head_has_is_unschedulable(self) -> None:
-        error = self.error(call.options(num_cpus=1_000).remote(print), exceptions.TaskUnschedulableError)
+        error = self.error(call.options(num_cpus=1_000).remote(print),
+                           exceptions.TaskUnschedulableError)
         self.assertIn("1000", str(error))
-        self.error(call.options(resources={"gpu": 1}).remote(print), exceptions.TaskUnschedulableError)
+        self.error(call.options(resources={"gpu": 1}).remote(print),
+                   exceptions.TaskUnschedulableError)
 
 
 class Retries(Case):
@@ -266,7 +274,8 @@ class Retries(Case):
         self.assertEqual(self.attempts(), 1)
 
     def test_retry_exceptions_runs_max_retries_times_more(self) -> None:
-        self.error(self.counted(lambda n: ValueError("x"), retry_exceptions=True, max_retries=2), ValueError)
+        self.error(self.counted(lambda n: ValueError("x"), retry_exceptions=True, max_retries=2),
+                   ValueError)
         self.assertEqual(self.attempts(), 3)
 
     def test_a_retry_that_succeeds_is_the_result_and_knows_its_number(self) -> None:
@@ -285,7 +294,8 @@ class Retries(Case):
         self.assertEqual(self.attempts(), 1)
 
     def test_a_worker_that_dies_is_retried_max_retries_times(self) -> None:
-        self.error(self.counted(lambda n: os._exit(4), max_retries=2), exceptions.WorkerCrashedError)
+        self.error(self.counted(lambda n: os._exit(4), max_retries=2),
+                   exceptions.WorkerCrashedError)
         self.assertEqual(self.attempts(), 3)
 
     def test_a_worker_that_dies_once_is_replaced(self) -> None:

@@ -53,7 +53,8 @@ class Output(SharedPlaceCase):
                          [("next", "of another"), ("say", "no end")])
 
     def test_every_line_of_one_task_comes_in_order(self) -> None:
-        self.assertEqual(self.texts("kiln.get(say.remote(*range(3000)))"), [str(i) for i in range(3000)])
+        self.assertEqual(self.texts("kiln.get(say.remote(*range(3000)))"),
+                         [str(i) for i in range(3000)])
 
     def test_a_line_that_one_task_repeats_is_shown_each_time(self) -> None:
         self.assertEqual(self.texts("kiln.get(say.remote('same', 'same', 'same'))"), ["same"] * 3)
@@ -68,12 +69,14 @@ def both(path):
 kiln.get([both.remote(PATH) for _ in range(3)])
 """
         texts = self.texts("PATH = 'first'\n" + text)
-        self.assertEqual(texts, ["the same of all", "the same of all [repeated 2x by other workers]"])
+        self.assertEqual(texts,
+                         ["the same of all", "the same of all [repeated 2x by other workers]"])
         texts = self.texts("PATH = 'second'\n" + text, env={"KILN_DEDUP_LOGS": "0"})
         self.assertEqual(texts, ["the same of all"] * 3)
 
     def test_empty_lines_and_spaces_are_kept(self) -> None:
-        self.assertEqual(self.texts("kiln.get(say.remote('  a', '', 'b  ', '\\tc'))"), ["  a", "", "b  ", "\tc"])
+        self.assertEqual(self.texts("kiln.get(say.remote('  a', '', 'b  ', '\\tc'))"),
+                         ["  a", "", "b  ", "\tc"])
 
     def test_text_of_every_script_and_bytes_that_are_no_text(self) -> None:
         texts = self.texts("""
@@ -120,7 +123,8 @@ except kiln.exceptions.WorkerCrashedError: pass
         self.assertEqual(sorted(texts), ["at the end", "before"])
 
     def test_nothing_is_shown_with_log_to_driver_false(self) -> None:
-        done = self.place.run(PROGRAM.replace("init()", "init(log_to_driver=False)") + "kiln.get(say.remote('x'))")
+        done = self.place.run(PROGRAM.replace("init()",
+                                              "init(log_to_driver=False)") + "kiln.get(say.remote('x'))")
         self.assertEqual((done.code, done.stdout, done.stderr), (0, "", ""))
 
     def test_a_driver_without_standard_error_runs_on(self) -> None:
@@ -147,7 +151,8 @@ def outer():
 kiln.get(outer.remote())
 """)
         self.assertEqual(sorted((task, line) for task, _, line in lines),
-                         [("outer", "WARNING:root:logged"), ("outer", "after"), ("outer", "outside"),
+                         [("outer", "WARNING:root:logged"), ("outer", "after"),
+                          ("outer", "outside"),
                           ("say", "inside")])
 
     def test_two_drivers_see_only_their_own_tasks(self) -> None:

@@ -129,10 +129,12 @@ class Values(DriverCase):
 
 class PlainValues(Values):
     def test_numbers_texts_and_bytes_of_every_size(self) -> None:
-        integers = [sign * (1 << bits) + delta for bits in (0, 5, 7, 8, 15, 16, 31, 32, 63, 64, 65, 200)
+        integers = [sign * (1 << bits) + delta
+                    for bits in (0, 5, 7, 8, 15, 16, 31, 32, 63, 64, 65, 200)
                     for sign in (1, -1) for delta in (-1, 0, 1)]
         sizes = (0, 1, 31, 32, 255, 256, 65_535, 65_536, 200_000)
-        for value in [None, True, False, *integers, 0.0, -0.0, 1.5, 1e-320, math.inf, -math.inf, math.nan,
+        for value in [None, True, False, *integers, 0.0, -0.0, 1.5, 1e-320, math.inf, -math.inf,
+                      math.nan,
                       *("x" * size for size in sizes), *("ü" * size for size in sizes),
                       *(bytes(size) for size in sizes), "\0", "a\0b", "😀", "\uffff"]:
             with self.subTest(type(value).__name__, value=repr(value)[:40]):
@@ -201,7 +203,8 @@ class PlainValues(Values):
             return rng.choice([
                 None, True, False, rng.getrandbits(rng.randrange(1, 90)) * rng.choice((1, -1)),
                 rng.random() * 10 ** rng.randrange(-300, 300), math.inf, "".join(
-                    chr(rng.choice((65, 0, 0xe4, 0x20ac, 0x1f600))) for _ in range(rng.randrange(40))),
+                    chr(rng.choice((65, 0, 0xe4, 0x20ac,
+                                    0x1f600))) for _ in range(rng.randrange(40))),
                 rng.randbytes(rng.randrange(300)), 3 + 4j, OwnInt(7), range(3)])
 
         def make(depth: int) -> Any:
@@ -227,7 +230,8 @@ class PlainValues(Values):
 
 class OtherValues(Values):
     def test_instances_of_derived_classes_keep_their_class(self) -> None:
-        for value in (OwnInt(3), OwnStr("s"), OwnDict(a=1), OwnList([1]), Pair(1, [2]), Color.RED, Point(1),
+        for value in (OwnInt(3), OwnStr("s"), OwnDict(a=1), OwnList([1]), Pair(1, [2]), Color.RED,
+                      Point(1),
                       Plain(a=[1]), Slots(5), collections.OrderedDict(a=1), collections.Counter("aab"),
                       collections.defaultdict(list, a=[1]), collections.deque([1], maxlen=3)):
             for back in self.both_ways([value]):
@@ -246,7 +250,8 @@ class OtherValues(Values):
 
     def test_the_standard_librarys_values(self) -> None:
         for value in (3 + 4j, range(1, 10, 2), slice(1, None), ..., NotImplemented,
-                      decimal.Decimal("1.10"), fractions.Fraction(1, 3), datetime.datetime(2024, 2, 29),
+                      decimal.Decimal("1.10"), fractions.Fraction(1, 3), datetime.datetime(2024, 2,
+                                                                                           29),
                       datetime.timedelta(days=1), pathlib.PurePosixPath("/a"), uuid.UUID(int=5),
                       re.compile("a+"), types.SimpleNamespace(a=1), {1, "x"}, frozenset({1})):
             for back in self.both_ways(value):
@@ -272,8 +277,10 @@ class OtherValues(Values):
 
     def test_memoryviews_keep_format_and_shape(self) -> None:
         numbers = array.array("d", range(1_000))
-        for view in (memoryview(numbers), memoryview(b"abc"), memoryview(b""), memoryview(bytes(100_000)),
-                     memoryview(numbers).cast("B").cast("d", (20, 50)), memoryview(array.array("i"))):
+        for view in (memoryview(numbers), memoryview(b"abc"), memoryview(b""),
+                     memoryview(bytes(100_000)),
+                     memoryview(numbers).cast("B").cast("d",
+                                                        (20, 50)), memoryview(array.array("i"))):
             for back in self.both_ways(view):
                 with self.subTest(format=view.format, shape=view.shape):
                     self.assertIs(type(back), memoryview)
@@ -295,7 +302,8 @@ class OtherValues(Values):
         def add(x):
             return x + offset
 
-        for value in (add, functools.partial(add), lambda x: x + 5, functools.partial(operator.add, 5)):
+        for value in (add, functools.partial(add), lambda x: x + 5,
+                      functools.partial(operator.add, 5)):
             for back in self.both_ways(value):
                 self.assertEqual(back(1), 6)
         for value in (len, math, Point, int, Color, dict.fromkeys, print):
@@ -317,10 +325,12 @@ class OtherValues(Values):
 
     def test_refs_inside_containers_of_every_kind_stay_refs(self) -> None:
         ref = kiln.put("inner")
-        for value in ([ref], (ref,), {"k": ref}, {ref: 1}, {ref}, Point(1, ref), [[[ref]]], OwnList([ref]),
+        for value in ([ref], (ref,), {"k": ref}, {ref: 1}, {ref}, Point(1, ref), [[[ref]]],
+                      OwnList([ref]),
                       collections.deque([ref]), functools.partial(print, ref)):
             for back in self.both_ways(value):
-                found = [item for item in gc.get_referents(back) if isinstance(item, kiln.ObjectRef)]
+                found = [item
+                         for item in gc.get_referents(back) if isinstance(item, kiln.ObjectRef)]
                 with self.subTest(type(value).__name__):
                     self.assertIs(type(back), type(value))
                     for inner in found:
