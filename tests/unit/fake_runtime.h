@@ -192,8 +192,12 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
       values.push_back(argument.ref == 0 ? argument.bytes : objects_.at(argument.ref));
     }
     worker::Outcome outcome =
-        worker::Invoke({task.library, task.function, task.name, values,
-                        static_cast<uint32_t>(task.results.size()), shared_from_this()});
+        worker::Invoke({.library = task.library,
+                        .function = task.function,
+                        .name = task.name,
+                        .arguments = values,
+                        .num_returns = static_cast<uint32_t>(task.results.size()),
+                        .runtime = shared_from_this()});
     for (size_t i = 0; i < task.results.size(); ++i) {
       value::SharedBytes bytes;
       if (outcome.error) {

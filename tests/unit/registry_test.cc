@@ -59,7 +59,10 @@ std::vector<value::SharedBytes> Encoded(const std::vector<std::string>& json) {
 std::string Run(const std::string& library, const std::string& function,
                 const std::vector<std::string>& json_arguments, uint32_t num_returns = 1) {
   std::vector<value::SharedBytes> arguments = Encoded(json_arguments);
-  Outcome outcome = Invoke({library, function, "", arguments, num_returns});
+  Outcome outcome = Invoke({.library = library,
+                            .function = function,
+                            .arguments = arguments,
+                            .num_returns = num_returns});
   if (outcome.error) {
     return std::string(ErrorKindName(outcome.error->kind)) + ": " + outcome.error->message;
   }
