@@ -193,17 +193,20 @@ class _Run:
 
     def _send(self) -> None:
         """Keeps two chunks for each core on their way, or one as long as nothing is measured."""
+        sent = []
         while self._source.left != 0 and self._failure is None:
             cost = self._prepared.cost
             here = self._here is not None and 0 < cost < _CHEAPER_HERE
             if not here and len(self._running) >= self._at_once * (2 if cost else 1):
-                return
+                break
             count, chunk = self._source.take(self._size())
             if not count:
-                return
+                break
             first, self._sent = self._sent, self._sent + count
             if not (here and self._run_here(first, count, chunk)):
-                self._running[self._prepared.submit(first, *chunk)] = first, count
+                sent.append(self._prepared.submit(first, *chunk))
+                self._running[sent[-1]] = first, count
+        _calls.ask_for(sent)
 
     def _size(self) -> int:
         """Items of the next chunk."""

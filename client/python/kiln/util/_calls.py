@@ -9,6 +9,7 @@ from itertools import starmap
 from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
 
+import kiln
 from kiln import _session, exceptions
 from kiln.util import _chunks
 from kiln.util._setup import Setup
@@ -71,6 +72,18 @@ def plain_error(error: BaseException) -> BaseException:
 def is_timeout(error: BaseException) -> bool:
     """Whether `get` waited in vain; a GetTimeoutError that a call raised is another class."""
     return type(error) is exceptions.GetTimeoutError
+
+
+def ask_for(refs: list[Any]) -> None:
+    """Has values sent as soon as they are there, and not when they are got: that is a trip less.
+
+    For refs that were just made. Not in tasks, which lend their CPU when they ask.
+    """
+    if refs and not _session._in_worker:
+        try:
+            kiln.get(refs, timeout=0)
+        except Exception:  # GetTimeoutError; or whoever gets them hears what it is
+            pass
 
 
 def cpu_count() -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import kiln
 from kiln.util import _chunks
-from kiln.util._calls import is_timeout, plain_error
+from kiln.util._calls import ask_for, is_timeout, plain_error
 from kiln.util._functions import Prepared
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class AsyncResult:
         assert self._pool is not None
         if self._called is not None:
             self._pool.watcher().add([] if self._outcome else list(self._refs), self._call_back)
+        else:
+            ask_for(self._refs)
 
     def cancel(self, *, force: bool = False) -> None:
         """Asks calls that have not ended to end."""
@@ -262,6 +264,7 @@ class IMapIterator:
         self._fill(self._window)
 
     def _fill(self, window: int | None) -> None:
+        before = len(self._refs)
         while self._open and (window is None or len(self._refs) < window):
             try:
                 self._refs.append(next(self._submits))
@@ -270,6 +273,7 @@ class IMapIterator:
             except Exception as error:
                 self._open = False
                 self._failure = error
+        ask_for([ref for ref in self._refs[before:] if type(ref) is not Failed])
 
     def _next_part(self, timeout: float | None) -> Any:
         """The value of the next ref. Raises: _NotYet."""
