@@ -13,6 +13,7 @@ import unittest
 import warnings
 
 import kiln
+from kiln.util._functions import Prepared
 from kiln.util.multiprocessing import Pool, cpu_count
 
 
@@ -350,6 +351,29 @@ class InitializerTest(Folder):
                 pool.map(times_ten, [1, 2])
             with self.assertRaises(RuntimeError):
                 pool.apply(times_ten, (1,))
+
+
+class CostTest(unittest.TestCase):
+    """What is known of a function decides on its chunks."""
+
+    def test_an_interrupted_chunk_is_soon_forgotten(self) -> None:
+        prepared = Prepared(print)
+        prepared.learn(100, 0.00001)
+        self.assertAlmostEqual(prepared.cost, 1e-7)
+        prepared.learn(100, 0.1)
+        for _ in range(5):
+            prepared.learn(100, 0.00001)
+        self.assertLess(prepared.cost, 2e-7)
+
+    def test_only_what_is_known_to_be_short_is_left_to_one_process(self) -> None:
+        prepared = Prepared(print)
+        self.assertFalse(prepared.fits_one(1))
+        prepared.learn(100, 0.00001)
+        self.assertTrue(prepared.fits_one(100))
+        self.assertFalse(prepared.fits_one(1000))
+        prepared.learn(1, 1.0)
+        prepared.learn(100, 0.00001)
+        self.assertFalse(prepared.fits_one(1))
 
 
 if __name__ == "__main__":

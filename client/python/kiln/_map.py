@@ -218,6 +218,8 @@ class _Run:
         size = min(_TARGET / known.cost, max(self._measured, 1) * _GROWTH, _MOST_ITEMS)
         left = self._source.left
         if left is not None:
+            if known.fits_one(left):
+                return left
             shortest = _SHORTEST / known.cost
             size = min(size, max(left / (2 * self._at_once), shortest), left / self._at_once)
         return max(1, math.ceil(size))

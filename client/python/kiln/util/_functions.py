@@ -19,6 +19,10 @@ from kiln.util._setup import Setup, name_of
 _MOST_FUNCTIONS = 128
 # Bytes of a pickled function that is small: kept to know it again, and kept by workers.
 _MOST_BYTES = 1 << 16
+# Seconds of work that are worth waking a second process.
+_WORTH_TWO = 0.00005
+# What a chunk leaves of the peak of a cost: a function that was slow once is trusted after ten.
+_PEAK_DECAY = 0.7
 
 
 class Prepared:
@@ -30,16 +34,22 @@ class Prepared:
             is soon forgotten. 0: not measured yet.
     """
 
-    __slots__ = ("cost", "submit")
+    __slots__ = ("_peak", "cost", "submit")
 
     def __init__(self, submit: Callable[..., Any]) -> None:
         self.submit = submit
         self.cost = 0.0
+        self._peak = 0.0  # the most an item has cost lately
 
     def learn(self, count: int, seconds: float) -> None:
         """A chunk of so many items has taken so long."""
         cost = max(seconds / count, 1e-9)
         self.cost = math.sqrt(self.cost * cost) if self.cost else cost
+        self._peak = max(cost, self._peak * _PEAK_DECAY)
+
+    def fits_one(self, count: int) -> bool:
+        """Whether so many items are too little work for a second process."""
+        return 0 < self._peak * count < _WORTH_TWO
 
 
 class Functions:

@@ -359,6 +359,8 @@ class Pool:
 
     def _chunk_size(self, count: int, prepared: Prepared) -> int:
         """Items of a chunk when the caller does not say."""
+        if prepared.fits_one(count):
+            return count
         size = -(-count // (4 * self._processes))
         if not prepared.cost:
             return min(size, _MOST_ITEMS)
