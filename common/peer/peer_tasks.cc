@@ -90,13 +90,14 @@ Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool b
 
 Result<ObjectId> Peer::Submit(uint32_t class_id, uint32_t num_returns,
                               std::vector<Argument> arguments, bool block,
-                              std::span<const std::string> keywords,
+                              std::span<const std::string> keywords, ObjectId keep,
                               const Interrupted* interrupted) {
   thread_local v1::PeerFrame frame;  // as above
   v1::Submit* submit = frame.mutable_submit();
   submit->Clear();
   std::vector<ObjectId> temporaries;
   Status status = AddArguments(std::move(arguments), keywords, submit, &temporaries);
+  if (keep != 0) submit->add_nested_refs(keep);
   const ObjectId first = NextIds(num_returns);
   bool streaming = false;
   if (status.ok()) {

@@ -160,11 +160,13 @@ void Core::State::CancelRooted(SessionNumber root) {
   }
 }
 
-// Ends what a lost worker's tasks have submitted: their next attempt submits it anew.
+// Ends what a lost worker's tasks have submitted: their next attempt submits it anew. What tasks that
+// had finished have submitted goes on; their results may name it.
 void Core::State::CancelSubmitted(Session& session) {
   std::vector<TaskId> ids;
   for (const Task* task = session.first_task; task; task = task->session_next) {
-    if (!classes.Get(task->task_class).detached) ids.push_back(task->id);
+    const bool finished = task->parent != 0 && tasks.Find(task->parent) == nullptr;
+    if (!finished && !classes.Get(task->task_class).detached) ids.push_back(task->id);
   }
   for (TaskId id : ids) {
     if (Task* task = tasks.Find(id)) CancelTree(*task, /*force=*/false);

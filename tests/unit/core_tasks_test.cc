@@ -228,6 +228,19 @@ TEST_CASE("what a lost task has submitted is cancelled, detached tasks excepted"
   CHECK(h.Running(parent));
 }
 
+TEST_CASE("what a finished task has submitted goes on when its worker is lost") {
+  H h;
+  const TaskId parent = h.Submit(H::Library("parent"));
+  const TaskId child = h.SubmitFrom(parent, H::Library("child", 2));
+  const WorkerId worker = h.WorkerOf(parent);
+  h.Finish(parent);
+  h.Lose(worker);
+  CHECK(h.StateOf(child) != "CANCELLED");
+  REQUIRE(h.Running(child));
+  h.Finish(child);
+  CHECK(h.StateOf(child) == "FINISHED");
+}
+
 TEST_CASE("a child nested on the lost worker of its parent is cancelled without a word to it") {
   H h(1);
   const TaskId parent = h.Submit(H::Library("parent"));

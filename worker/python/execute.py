@@ -100,6 +100,17 @@ def split(result: Any, count: int) -> tuple[Any, ...]:
     return results
 
 
+def portable(value: Any) -> Any:
+    """A result for who reads no pickle: NumPy's scalars, also inside lists, are Python's own."""
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(portable(item) for item in value)
+    if type(value) is dict:
+        return {portable(key): portable(item) for key, item in value.items()}
+    return value
+
+
 def items_of(result: Any) -> Iterator[Any]:
     """The items that a streaming task's result gives."""
     if isinstance(result, (str, bytes, dict)) or not hasattr(result, "__iter__"):

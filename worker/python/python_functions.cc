@@ -60,6 +60,9 @@ worker::Outcome PythonFunctions::Invoke(const worker::Invocation& invocation) {
   Function* function = Find(invocation);
   PyObject* result = function ? Call(function->callable, invocation) : nullptr;
   if (result && invocation.stream) Py_SETREF(result, Stream(result, invocation));
+  if (result && !invocation.library.empty()) {
+    Py_SETREF(result, PyObject_CallMethod(execute_, "portable", "(O)", result));
+  }
   const bool encoded = result && EncodeResults(result, invocation, &outcome);
   Py_XDECREF(result);
   if (!encoded) Describe(invocation, &outcome);
@@ -131,7 +134,7 @@ PyObject* PythonFunctions::Call(PyObject* callable, const worker::Invocation& in
 
 // The generator is closed when it is dropped, wherever it stands: its `finally` runs.
 PyObject* PythonFunctions::Stream(PyObject* items, const worker::Invocation& invocation) {
-  PyObject* iterator = PyObject_CallMethod(execute_, "items_of", "O", items);
+  PyObject* iterator = PyObject_CallMethod(execute_, "items_of", "(O)", items);
   if (!iterator) return nullptr;
   Py_ssize_t count = 0;
   bool going = true;
@@ -258,7 +261,8 @@ void RunPythonWorker(PyObject* execute, PyObject* on_connected) {
   options.functions.on_cancel = [main_thread] { pthread_kill(main_thread, SIGINT); };
   options.on_connected = [&](const std::shared_ptr<detail::Runtime>& runtime) {
     WithGil gil;
-    auto session = std::make_shared<Session>(worker::PeerOf(*runtime).shared_from_this(), nullptr);
+    auto session = std::make_shared<Session>(worker::PeerOf(*runtime).shared_from_this(), nullptr,
+                                             /*worker=*/true);
     functions = std::make_shared<PythonFunctions>(session, execute);
     PyObject* wrapped = WrapSession(session);
     PyObject* done = wrapped ? PyObject_CallOneArg(on_connected, wrapped) : nullptr;

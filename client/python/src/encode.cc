@@ -45,6 +45,7 @@ std::shared_ptr<value::Parts> FromPlain(PlainEncoder& plain) {
   if (plain.refs.empty() && !plain.large_bytes) return parts;
   auto borrowed = std::make_shared<Borrowed>();
   for (RefObject* ref : plain.refs) {
+    if (!ref->session->CheckUsable()) return nullptr;
     parts->contained.push_back(ref->id);
     borrowed->Keep(reinterpret_cast<PyObject*>(ref));
   }

@@ -58,7 +58,8 @@ std::shared_ptr<Session> Connect(const py::dict& program, const std::string& add
     WithoutGil others_may_run;
     joined = Join(options, std::move(hello));
   }
-  return std::make_shared<Session>(std::move(joined.peer), std::move(joined.own_head));
+  return std::make_shared<Session>(std::move(joined.peer), std::move(joined.own_head),
+                                   /*worker=*/false);
 }
 
 TaskKind Define(Session& session, const std::string& library, const std::string& function,
@@ -87,7 +88,9 @@ TaskKind Define(Session& session, const std::string& library, const std::string&
     SetError(id.status());
     throw py::error_already_set();
   }
-  return {*id, num_returns, any_language ? Reader::kAny : Reader::kPython};
+  TaskKind kind{*id, num_returns, any_language ? Reader::kAny : Reader::kPython};
+  if (library.empty() && session.in_worker()) kind.keep = ParseRef(function).value_or(0);
+  return kind;
 }
 
 // Returns: None when nobody wants forks any more, or this is no fork server; in a fork, what it is

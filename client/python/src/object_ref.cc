@@ -53,6 +53,7 @@ PyObject* Repr(PyObject* self) {
 
 // Inside a value of kiln a ref is its id, and the value is told that it contains the object.
 PyObject* Reduce(PyObject* self, PyObject*) {
+  if (!AsRef(self)->session->CheckUsable()) return nullptr;
   if (!NoteContained(AsRef(self))) {
     PyErr_SetString(
         PyExc_TypeError,

@@ -76,8 +76,11 @@ void SetError(const Status& status) {
   }
 }
 
-Session::Session(std::shared_ptr<peer::Peer> peer, std::shared_ptr<OwnHead> own_head)
-    : own_head_(std::move(own_head)), peer_(std::move(peer)), forks_(CountForks()) {}
+Session::Session(std::shared_ptr<peer::Peer> peer, std::shared_ptr<OwnHead> own_head, bool worker)
+    : own_head_(std::move(own_head)),
+      peer_(std::move(peer)),
+      in_worker_(worker),
+      forks_(CountForks()) {}
 
 // The session's threads are not in a forked child: nothing of it can be ended there.
 Session::~Session() {
@@ -184,7 +187,7 @@ PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* 
   {
     WithoutGil others_may_run;
     first = peer_->Submit(kind.class_id, kind.num_returns, std::move(arguments), /*block=*/true,
-                          names, CheckSignals());
+                          names, kind.keep, CheckSignals());
   }
   if (!first.ok()) return SetError(first.status()), nullptr;
   std::shared_ptr<Session> self = shared_from_this();

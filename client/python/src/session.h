@@ -27,12 +27,14 @@ struct TaskKind {
   uint32_t class_id = 0;
   uint32_t num_returns = 1;
   Reader reader = Reader::kPython;  // of the arguments
+  // The pickled function, where this session may end before its tasks: in a worker.
+  ObjectId keep = 0;
 };
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  // `own_head`: null if the head is not this process's own.
-  Session(std::shared_ptr<peer::Peer> peer, std::shared_ptr<OwnHead> own_head);
+  // `own_head`: null if the head is not this process's own, and in workers.
+  Session(std::shared_ptr<peer::Peer> peer, std::shared_ptr<OwnHead> own_head, bool worker);
   // In a forked child nothing is ended.
   ~Session();
   Session(const Session&) = delete;
@@ -73,12 +75,14 @@ class Session : public std::enable_shared_from_this<Session> {
   // Nothing works any more: it was shut down, the head has gone, or this is a forked child.
   bool usable() const;
 
+  bool in_worker() const { return in_worker_; }
   peer::Peer& peer() { return *peer_; }
   const OwnHead* own_head() const { return own_head_.get(); }
 
- private:
-  // Returns: false with a Python error set: see usable().
+  // Returns: false with a Python error set: see usable(). A head that has gone shows in the call.
   bool CheckUsable() const;
+
+ private:
   bool CheckRef(PyObject* object) const;
   bool AddArgument(PyObject* object, Reader reader, std::vector<peer::Argument>* arguments) const;
   bool CollectIds(PyObject* refs, std::vector<ObjectId>* ids) const;
@@ -86,6 +90,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   std::shared_ptr<OwnHead> own_head_;  // before peer_: it ends later
   std::shared_ptr<peer::Peer> peer_;
+  const bool in_worker_;
   const uint32_t forks_;
   std::atomic<bool> shut_down_ = false;
 };
