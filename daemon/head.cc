@@ -275,10 +275,15 @@ void Head::ArmTimer() {
 }
 
 void Head::OnWorkerLines(WorkerId worker, std::vector<std::string> lines) {
-  std::optional<core::TaskView> task = core_.FindRunningTask(worker);
-  if (!task) return;
-  if (sessions::Session* driver = sessions_->Find(task->root)) {
-    driver->SendLogLines(task->task_class->name, launcher_->FindPid(worker), std::move(lines));
+  sessions::Session::LastRun from;
+  if (std::optional<core::TaskView> task = core_.FindRunningTask(worker)) {
+    from = {task->class_id, task->root};
+  } else if (sessions::Session* session = sessions_->FindWorker(worker)) {
+    from = session->last_run();  // a thread or a process that a task has left
+  }
+  if (sessions::Session* driver = from.root != 0 ? sessions_->Find(from.root) : nullptr) {
+    driver->SendLogLines(core_.GetClass(from.task_class).name, launcher_->FindPid(worker),
+                         std::move(lines));
   }
 }
 

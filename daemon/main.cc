@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -117,6 +118,11 @@ int RunHead(const HeadArguments& arguments) {
   loop.Run();
   head->reset();
   log::Flush();
+  if (arguments.owner_fd >= 0) {
+    // Nobody else will: the program it was started for may have been killed.
+    std::error_code error;
+    std::filesystem::remove_all(paths.dir, error);
+  }
   return 0;
 }
 

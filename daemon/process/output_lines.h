@@ -18,7 +18,7 @@ class OutputLines {
  public:
   // Returns: the lines that are complete now, without their ends; bytes that are no UTF-8 as "?".
   std::vector<std::string> Feed(std::string_view bytes);
-  // The stream has ended. Returns: the last line if it had no end.
+  // The stream has ended, or a part of it. Returns: the last line if it had no end.
   std::vector<std::string> Finish();
   // The last limits::kCrashLines lines that are not empty, each cut to limits::kCrashLineBytes,
   // oldest first; one that has no end yet included.

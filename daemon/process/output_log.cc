@@ -60,6 +60,10 @@ void OutputLog::ReadNow() {
   }
 }
 
+void OutputLog::EndLine() {
+  TellLines(lines_.Finish());
+}
+
 void OutputLog::Drain() {
   ReadNow();
   Detach();

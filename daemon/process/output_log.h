@@ -42,6 +42,8 @@ class OutputLog {
   void Attach(int fd);
   // Reads what has been written by now, without waiting for the loop to say so.
   void ReadNow();
+  // What was written belongs together: a last line without an end is passed on as one.
+  void EndLine();
   // The process has ended: reads what is left, passes on an unfinished last line, lets the pipe and
   // the file go.
   void Drain();

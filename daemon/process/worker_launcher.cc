@@ -111,6 +111,11 @@ void WorkerLauncher::ReadOutput(WorkerId worker) {
   if (found != workers_.end() && found->second.log) found->second.log->ReadNow();
 }
 
+void WorkerLauncher::EndLine(WorkerId worker) {
+  const auto found = workers_.find(worker);
+  if (found != workers_.end() && found->second.log) found->second.log->EndLine();
+}
+
 pid_t WorkerLauncher::FindPid(WorkerId worker) const {
   const auto found = workers_.find(worker);
   return found == workers_.end() ? 0 : found->second.pid;

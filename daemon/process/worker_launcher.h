@@ -78,6 +78,8 @@ class WorkerLauncher {
   // Passes on the lines it has written by now, before what it reported by its session is carried
   // out. Ignored if it has ended.
   void ReadOutput(WorkerId worker);
+  // A task of it has ended: a line it has begun is passed on as it is. Ignored if it has ended.
+  void EndLine(WorkerId worker);
   // Returns: 0 if unknown or not started yet.
   pid_t FindPid(WorkerId worker) const;
   // Workers started and not lost.

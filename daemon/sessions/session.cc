@@ -258,6 +258,7 @@ Status Session::OnCreate(const v1::Create& create) {
 
 Status Session::OnFinished(v1::Finished& finished, Time now) {
   if (worker_ == 0) return Broken("Finished from a driver");
+  table_->context().launcher->EndLine(worker_);
   core::TaskOutcome outcome;
   outcome.failed = finished.failed();
   outcome.retryable = finished.retryable();

@@ -56,6 +56,13 @@ class Session {
   // Has the transport send what is queued.
   void Flush();
 
+  // The task this worker was given last; what it prints when it runs none is taken for that one's.
+  struct LastRun {
+    core::ClassId task_class = 0;
+    SessionNumber root = 0;  // 0: none yet, or a detached one
+  };
+  const LastRun& last_run() const { return last_run_; }
+
   SessionNumber number() const { return number_; }  // 0 before Hello
   WorkerId worker() const { return worker_; }       // 0 for a driver
   int64_t pid() const { return pid_; }
@@ -88,10 +95,11 @@ class Session {
   core::ProgramId program_ = core::kLibraryHost;
   std::unordered_map<uint32_t, core::ClassId> classes_;  // the peer's ids
   std::unordered_set<core::ClassId> told_classes_;       // that this worker knows
-  std::vector<ObjectId> ids_;                            // of a frame, for its memory
-  Time now_{};                                           // of the batch that is carried out
-  bool queued_ = false;   // the table will flush this session at the end of the turn
-  bool closing_ = false;  // Close was called: nothing more is read or queued
+  LastRun last_run_;
+  std::vector<ObjectId> ids_;  // of a frame, for its memory
+  Time now_{};                 // of the batch that is carried out
+  bool queued_ = false;        // the table will flush this session at the end of the turn
+  bool closing_ = false;       // Close was called: nothing more is read or queued
 };
 
 }  // namespace kiln::sessions

@@ -56,6 +56,7 @@ void Session::SendRun(const core::RunTask& run) {
     ToProto(*task->task_class, task->class_id, definition.mutable_task_class());
     Queue(definition);
   }
+  last_run_ = {task->class_id, task->root};
   v1::HeadFrame& frame = *table_->run_frame();
   v1::Run* out = frame.mutable_run();
   out->Clear();
