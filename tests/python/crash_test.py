@@ -255,7 +255,6 @@ class Sessions(PlaceCase):
             """)
         self.assertEqual(out, "3\n")
 
-    @unittest.expectedFailure  # OPEN: refs inside containers are not looked at (plain_encoder.cc)
     def test_a_ref_of_a_session_that_is_gone_cannot_be_put_inside_a_list(self) -> None:
         self.check_run("""
             import kiln

@@ -162,7 +162,6 @@ print(kiln.get(kiln.remote(len).remote("abc")), flush=True)
                     self.assert_no_process_is_left()
         self.tidy_up()
 
-    @unittest.expectedFailure  # OPEN: the head of a killed driver leaves its directory to the next one
     def test_a_killed_driver_leaves_no_directory(self) -> None:
         process = self.start_busy("get")
         process.kill()

@@ -30,6 +30,14 @@ class Generators(DriverCase):
         self.assertRaises(StopIteration, next, stream)
         self.assertEqual(list(squares.remote(0)), [])
 
+    def test_any_iterable_is_a_stream(self) -> None:
+        @kiln.remote(num_returns="streaming")
+        def several(kind):
+            return kind([1, 2, 3])
+
+        for kind in (tuple, list, iter):
+            self.assertEqual([kiln.get(ref) for ref in several.remote(kind)], [1, 2, 3])
+
     def test_items_are_there_before_the_task_ends(self) -> None:
         @kiln.remote(num_returns="streaming")
         def first_then_wait():

@@ -62,6 +62,9 @@ class OthersCallPython(PlaceCase):
         def pair():
             return 1, "x"
 
+        def numpys():
+            return {"mean": numpy.float64(2.5), "all": [numpy.int32(1), numpy.bool_(True)]}
+
         def fail(text):
             raise ValueError(text)
 
@@ -87,6 +90,7 @@ class OthersCallPython(PlaceCase):
                                (["shapes:Shapes.area", '{"a": 2, "b": 3}'], 6),
                                (["shapes.py:add", "[1]", "[2]"], [1, 2]),
                                (["statistics:mean", "[1, 2, 6]"], 3),
+                               (["shapes:numpys"], {"mean": 2.5, "all": [1, True]}),
                                (["shapes:describe", "null", "true", "1", "1.5", '"s"', "[]", "{}"],
                                 ["NoneType", "bool", "int", "float", "str", "list", "dict"])):
             done = self.run_kiln(*args)

@@ -45,7 +45,6 @@ class Output(SharedPlaceCase):
         for end in ("", "kiln.shutdown()", "sys.exit(0)"):
             self.assertEqual(self.texts("kiln.get(say.remote('last'))\n" + end), ["last"])
 
-    @unittest.expectedFailure  # OPEN: what the next task of the same worker prints is joined to it
     def test_a_last_line_without_its_end_is_shown_with_its_task(self) -> None:
         lines = self.lines("kiln.get(say.remote('no end', end=''))\n"
                            "kiln.get(say.options(name='next').remote('of another'))")
@@ -100,7 +99,6 @@ kiln.get(kiln.remote(raw).remote())
         self.assertTrue(hidden, self.stderr[-500:])
         self.assertEqual(len(texts) + sum(int(count.replace(",", "")) for count in hidden), 200_000)
 
-    @unittest.expectedFailure  # OPEN: the head forgets whose lines they are (Head::OnWorkerLines)
     def test_output_after_the_end_of_the_task_and_of_its_children(self) -> None:
         texts = self.texts("""
 import threading, subprocess

@@ -44,6 +44,18 @@ class Workers(DriverCase):
         pids = [kiln.get(once.remote()) for _ in range(3)]
         self.assertEqual(len(set(pids)), 3)
 
+    def test_tasks_go_on_when_the_worker_that_submitted_them_has_left(self) -> None:
+        @kiln.remote(max_calls=1)
+        def parent():
+            @kiln.remote
+            def child(i):
+                __import__("time").sleep(0.2)
+                return i
+
+            return [child.remote(i) for i in range(6)]
+
+        self.assertEqual(kiln.get(kiln.get(parent.remote())), list(range(6)))
+
     def test_stdin_is_empty_and_signals_are_the_tasks_own(self) -> None:
         @kiln.remote
         def looks():

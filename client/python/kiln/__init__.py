@@ -13,7 +13,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
+
+# Stubs made from kiln's proto files are the package kiln.v1, and may lie anywhere on the path.
+__path__ += [os.path.join(entry, "kiln") for entry in sys.path
+             if os.path.isdir(os.path.join(entry, "kiln", "v1"))]
 
 from kiln import _kiln, _values, exceptions
 from kiln import _remote as _remote_module

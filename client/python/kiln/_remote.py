@@ -43,14 +43,14 @@ class RemoteFunction(Generic[R]):
         self._arity = _plain_arity(function)
         name = getattr(function, "__qualname__", None) or type(function).__name__
         self._name = options.name or name.rpartition("<locals>.")[2]
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())  # its attributes are not ours
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
             f"remote functions cannot be called directly: use {self._name}.remote(...) to run it as "
             f"a task, or {self._name}.__wrapped__(...) to call it here")
 
-    def remote(self, *args: Any, **kwargs: Any) -> ObjectRef[R]:
+    def remote(self, /, *args: Any, **kwargs: Any) -> ObjectRef[R]:
         """Queues a call.
 
         An argument that is an ObjectRef is replaced by its value, for which the task waits; refs
