@@ -81,14 +81,14 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Queues a task of a class that has `num_returns`. Values above the inline limit are put into the
   // store first. A streaming task's id is that of its stream and of the object that is its end.
   // Returns: ids of the results, in a row from this one, each with one handle.
-  // `keywords`: names of the last arguments, for languages that have such. `keep`: an object that is
-  // kept until the task ends, as those named in arguments are; 0: none.
-  // Blocks:  while there is no credit, unless `block` is false.
-  // Errors:  ResourceExhausted (no credit, or the store is full), Unavailable (disconnected),
+  // `keywords`: names of the last arguments, for languages that have such. `keep`: an object that
+  // is kept until the task ends, as those named in arguments are; 0: none. Blocks:  while there is
+  // no credit, unless `block` is false. Errors:  ResourceExhausted (no credit, or the store is
+  // full), Unavailable (disconnected),
   //          Cancelled (`interrupted`, which may be null).
   Result<ObjectId> Submit(uint32_t class_id, uint32_t num_returns, std::vector<Argument> arguments,
-                          bool block, std::span<const std::string> keywords = {},
-                          ObjectId keep = 0, const Interrupted* interrupted = nullptr);
+                          bool block, std::span<const std::string> keywords = {}, ObjectId keep = 0,
+                          const Interrupted* interrupted = nullptr);
 
   // Stores a value. Returns: its id, with one handle.
   // Errors: ResourceExhausted (the store is full), Unavailable.

@@ -160,8 +160,8 @@ void Core::State::CancelRooted(SessionNumber root) {
   }
 }
 
-// Ends what a lost worker's tasks have submitted: their next attempt submits it anew. What tasks that
-// had finished have submitted goes on; their results may name it.
+// Ends what a lost worker's tasks have submitted: their next attempt submits it anew. What tasks
+// that had finished have submitted goes on; their results may name it.
 void Core::State::CancelSubmitted(Session& session) {
   std::vector<TaskId> ids;
   for (const Task* task = session.first_task; task; task = task->session_next) {
