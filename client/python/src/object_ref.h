@@ -27,6 +27,11 @@ bool AddRefType(PyObject* module);
 
 bool IsRef(PyObject* object);
 
+// Requires: IsRef(ref).
+inline ObjectId IdOf(PyObject* ref) {
+  return reinterpret_cast<RefObject*>(ref)->id;
+}
+
 // Takes over one reference that the session counts for the caller.
 // Returns: a new reference; null with a Python error set.
 PyObject* MakeRef(const std::shared_ptr<Session>& session, ObjectId id);
