@@ -29,7 +29,7 @@ from kiln.examples.__main__ import NAMES
 from kiln.examples._report import Report
 from kiln.examples._table import example_table
 
-EXAMPLES = Path(kiln.examples.__file__).parent
+EXAMPLES = Path(kiln.examples.__file__).absolute().parent
 BIN = Path(os.environ.get("KILN_BIN_DIR", "build/bin")).resolve()
 TIMEOUT_S = 120
 END_S = 10
@@ -55,6 +55,7 @@ class ExamplesCase(unittest.TestCase):
         name, _, value = self.mark.partition("=")
         self.environment = {
             **kept, name: value, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(EXAMPLES.parent.parent),
             **{variable: str(self.directory) for variable in ("TMPDIR", "HOME", "XDG_RUNTIME_DIR")},
             **{variable: jupyter.name
                for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}}
