@@ -1,4 +1,4 @@
-// The keeper's side of keeper.h.
+// The keeper's side of keeper.h; see keeper_launches.cc for how it starts processes.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,34 +8,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <deque>
-#include <map>
-#include <optional>
 #include <set>
-#include <string>
 #include <thread>
-#include <utility>
-#include <vector>
 
-#include "common/fork_server.h"
 #include "daemon/process/file_lock.h"
-#include "daemon/process/fork_orders.h"
 #include "daemon/process/keeper.h"
-#include "daemon/process/keeper_wire.h"
-#include "daemon/process/process_tree.h"
-#include "daemon/process/start_child.h"
-#include "daemon/process/unique_fd.h"
+#include "daemon/process/keeper_process.h"
 
 namespace kiln::process {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// Marks what a launch has started; see LaunchSpec.
-constexpr char kMarkName[] = "KILN_LAUNCH=";
 // Looks after what an ended launch left behind: the end of most of it is told by SIGCHLD, this is
 // for what another parent reaps.
 constexpr int kLookMilliseconds = 5;
@@ -47,80 +31,7 @@ constexpr auto kUnknownTimeout = std::chrono::milliseconds(20);
 // For the lock, which the dying head may let go just after its socket.
 constexpr auto kLockTimeout = std::chrono::milliseconds(200);
 
-class KeeperProcess {
- public:
-  explicit KeeperProcess(int socket_fd);
-  int Run();
-
- private:
-  struct Launched {
-    StartedChild child;    // of a fork: pid 0 until its server has answered, no status
-    uint64_t fork_of = 0;  // its fork server's launch
-    std::vector<std::pair<int, bool>> signals;  // with pid 0: to be sent, with `group`
-    std::string mark;                           // the variable in the environment of all it starts
-    bool own_session = false;
-    bool gentle = false;  // signalled: what outlives the first process has time until SIGKILL
-    bool ended = false;   // the first process was reaped
-    int wait_status = 0;  // with ended
-    Clock::time_point ended_at{};
-  };
-  using Launches = std::map<uint64_t, Launched>;
-  struct Stray {
-    ProcessEntry entry;
-    uint64_t in_session_of = 0;  // a launch; 0: of none
-  };
-  // How a child ended that no launch was known to have.
-  struct Reaped {
-    int wait_status = 0;
-    Clock::time_point at{};
-  };
-
-  // One turn of the loop. Returns: false when the head is gone.
-  bool Turn();
-  bool ReadHead();
-  void OnLaunch(uint64_t id, int spec_fd);
-  void OnFork(uint64_t id, LaunchSpec spec);
-  void ReadForkServers();
-  void ReadForkServer(uint64_t server);
-  void OnForked(const ForkAnswer& answer);
-  // A fork server is gone: tells of the forks that it did not make.
-  void EndForkServer(uint64_t server);
-  void KillStuckServers();
-  void OnSignal(const Message& message);
-  void SendSignal(Launches::iterator it, int signal, bool group);
-  void Reap();
-  static void SetEnded(Launched& launch, int wait_status);
-  void TellNotStarted(uint64_t id, StartStep step, int error_number);
-  // The program runs, or could not be started: then the launch is forgotten.
-  Launches::iterator FinishStart(Launches::iterator launch);
-  void LookAfterEnded();
-  // What launches have started, without their first processes and the dead.
-  std::vector<Stray> ListStrays() const;
-  // True if the launch has started it; nothing if that cannot be told now.
-  static std::optional<bool> Has(const Launches::value_type& launch, const Stray& stray);
-  void Tell(const Message& message, UniqueFd fd = {});
-  void Flush();
-  void End();
-  bool TakeLock();
-
-  UniqueFd socket_;
-  UniqueFd signals_;
-  Setup setup_;
-  UniqueFd lock_;
-  Launches launches_;
-  ForkOrders forks_;
-  std::map<pid_t, Reaped> reaped_;  // while a fork may have ended before it was told of
-  std::deque<std::pair<Message, UniqueFd>> outbox_;
-  size_t ended_ = 0;  // launches with `ended`
-  std::string mark_prefix_;
-};
-
-Message MakeMessage(MessageKind kind, uint64_t launch) {
-  Message message;
-  message.kind = kind;
-  message.launch = launch;
-  return message;
-}
+}  // namespace
 
 KeeperProcess::KeeperProcess(int socket_fd) : socket_(socket_fd) {
   // No number of a descriptor of ours may be one that a child's streams get.
@@ -191,135 +102,6 @@ bool KeeperProcess::ReadHead() {
     if (message.kind == MessageKind::kSignal) OnSignal(message);
     if (message.kind == MessageKind::kEnd) setup_.lock.clear();
   }
-}
-
-void KeeperProcess::OnLaunch(uint64_t id, int spec_fd) {
-  std::optional<LaunchSpec> spec = DecodeLaunchSpec(spec_fd);
-  if (!spec) return TellNotStarted(id, StartStep::kPrepare, EINVAL);
-  const std::string server_name = std::string(kForkServerVariable) + "=";
-  std::erase_if(spec->env, [&](const std::string& item) {
-    return item.starts_with(kMarkName) || item.starts_with(server_name);
-  });
-  const std::string mark = mark_prefix_ + std::to_string(id);
-  spec->env.push_back(mark);
-  if (spec->fork_of != 0) return OnFork(id, std::move(*spec));
-
-  int ends[2] = {-1, -1};
-  if (spec->fork_server) {
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-      return TellNotStarted(id, StartStep::kPrepare, errno);
-    }
-    spec->env.push_back(server_name + std::to_string(kForkServerSocket));
-  }
-  UniqueFd ours(ends[0]);
-  const UniqueFd servers(ends[1]);
-  Launched launch;
-  launch.own_session = spec->own_session;
-  launch.mark = mark;
-  StartFailure failure;
-  launch.child = StartChild(*spec, servers.get(), &failure);
-  if (launch.child.pid == 0) return TellNotStarted(id, failure.step, failure.error_number);
-  if (spec->fork_server) forks_.AddServer(id, std::move(ours));
-  launches_.emplace(id, std::move(launch));
-}
-
-void KeeperProcess::OnFork(uint64_t id, LaunchSpec spec) {
-  if (!forks_.HasServer(spec.fork_of)) return TellNotStarted(id, StartStep::kForkServer, 0);
-  Launched launch;
-  launch.fork_of = spec.fork_of;
-  launch.own_session = true;
-  launch.mark = spec.env.back();
-  ForkOrder order;
-  order.env = std::move(spec.env);
-  order.working_dir = std::move(spec.working_dir);
-  order.setup = std::move(spec.setup);
-  order.umask = spec.umask;
-  order.keeper = getpid();
-  UniqueFd output;
-  UniqueFd file(EncodeForkOrder(order));
-  if (!file.valid() || !MakeOutputPipe(&launch.child.output, &output)) {
-    return TellNotStarted(id, StartStep::kPrepare, errno);
-  }
-  forks_.Add(launch.fork_of, id, std::move(output), std::move(file));
-  launches_.emplace(id, std::move(launch));
-  forks_.Send();
-}
-
-void KeeperProcess::ReadForkServers() {
-  for (const uint64_t server : forks_.Servers()) ReadForkServer(server);
-  forks_.Send();
-  KillStuckServers();
-  if (!forks_.any_sent()) reaped_.clear();
-}
-
-void KeeperProcess::ReadForkServer(uint64_t server) {
-  for (const ForkAnswer& answer : forks_.Receive(server)) OnForked(answer);
-}
-
-void KeeperProcess::OnForked(const ForkAnswer& answer) {
-  const auto found = launches_.find(answer.launch);
-  if (found == launches_.end()) return;
-  Launched& launch = found->second;
-  if (answer.pid <= 1) {
-    const bool chdir_failed = answer.step == ForkStep::kWorkingDir;
-    TellNotStarted(answer.launch, chdir_failed ? StartStep::kWorkingDir : StartStep::kPrepare,
-                   answer.error_number);
-    launches_.erase(found);
-    return;
-  }
-  launch.child.pid = answer.pid;
-  Message message = MakeMessage(MessageKind::kStarted, answer.launch);
-  message.pid = answer.pid;
-  Tell(message, std::move(launch.child.output));
-  const auto reaped = reaped_.find(answer.pid);
-  if (reaped != reaped_.end() &&
-      reaped->second.at.time_since_epoch() >= std::chrono::nanoseconds(answer.forked_ns)) {
-    SetEnded(launch, reaped->second.wait_status);
-    ++ended_;
-    reaped_.erase(reaped);
-  }
-  for (const auto& [signal, group] : std::exchange(launch.signals, {})) {
-    SendSignal(found, signal, group);
-  }
-}
-
-void KeeperProcess::EndForkServer(uint64_t server) {
-  for (const uint64_t launch : forks_.RemoveServer(server)) {
-    if (launches_.erase(launch) == 1) TellNotStarted(launch, StartStep::kForkServer, 0);
-  }
-}
-
-void KeeperProcess::KillStuckServers() {
-  for (const uint64_t server : forks_.Stuck(Clock::now())) {
-    const auto found = launches_.find(server);
-    if (found != launches_.end() && !found->second.ended) kill(found->second.child.pid, SIGKILL);
-  }
-}
-
-void KeeperProcess::TellNotStarted(uint64_t id, StartStep step, int error_number) {
-  Message message = MakeMessage(MessageKind::kNotStarted, id);
-  message.step = step;
-  message.error_number = error_number;
-  Tell(message);
-}
-
-KeeperProcess::Launches::iterator KeeperProcess::FinishStart(Launches::iterator launch) {
-  const uint64_t id = launch->first;
-  StartedChild& child = launch->second.child;
-  StartFailure failure;
-  const ssize_t count = read(child.status.get(), &failure, sizeof failure);
-  if (count < 0) return std::next(launch);  // not yet
-  child.status.Reset();
-  if (count == 0) {
-    Message message = MakeMessage(MessageKind::kStarted, id);
-    message.pid = child.pid;
-    Tell(message, std::move(child.output));
-    return std::next(launch);
-  }
-  TellNotStarted(id, failure.step, failure.error_number);
-  if (launch->second.ended) --ended_;
-  EndForkServer(id);
-  return launches_.erase(launch);  // Reap takes it for any other orphan
 }
 
 void KeeperProcess::OnSignal(const Message& message) {
@@ -468,8 +250,6 @@ void KeeperProcess::End() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
-
-}  // namespace
 
 int RunKeeper(int socket_fd) {
   return KeeperProcess(socket_fd).Run();
