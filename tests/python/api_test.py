@@ -287,17 +287,15 @@ class Tasks(DriverCase):
         def look():
             context = kiln.get_runtime_context()
             return (context.get_task_name(), context.get_task_id(), context.get_attempt_number(),
-                    context.worker,
                     context.get_assigned_resources(), context.is_canceled(), context.get_worker_id())
 
         ref = kiln.remote(look).options(num_cpus=0.5, name="look").remote()
-        name, task, attempt, worker, resources, cancelled, _ = kiln.get(ref)
-        self.assertEqual((name, attempt, worker, resources, cancelled),
-                         ("look", 0, "worker", {"CPU": 0.5}, False))
+        name, task, attempt, resources, cancelled, _ = kiln.get(ref)
+        self.assertEqual((name, attempt, resources, cancelled),
+                         ("look", 0, {"CPU": 0.5}, False))
         self.assertEqual(task, ref.hex())
         context = kiln.get_runtime_context()
-        self.assertEqual((context.get_task_id(), context.worker, context.is_canceled()),
-                         (None, "driver", False))
+        self.assertEqual((context.get_task_id(), context.is_canceled()), (None, False))
         self.assertEqual(context.get_node_id(), kiln.nodes()[0]["NodeID"])
         self.assertEqual(len(context.get_job_id()), 8)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -13,14 +13,9 @@ from concurrent import futures
 
 import kiln
 from kiln.util.concurrent import Executor
-
-
-def setUpModule() -> None:
-    kiln.init("local", num_cpus=2)
-
-
-def tearDownModule() -> None:
-    kiln.shutdown()
+from calls import (
+    Folder, meet, pid_of, setUpModule, tearDownModule, touch, wait_for_file,
+)
 
 
 def add(x, y=0, *, z=0):
@@ -31,32 +26,11 @@ def fail(x):
     raise ValueError(f"no {x}")
 
 
-def wait_for_file(path):
-    while not os.path.exists(path):
-        time.sleep(0.002)
-    return path
-
-
-def touch(path):
-    with open(path, "w", encoding="utf-8"):
-        pass
-    return path
-
-
-def pid_of(_):
-    return os.getpid()
-
-
-class ExecutorTest(unittest.TestCase):
+class ExecutorTest(Folder):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+        super().setUp()
         self.executor = Executor()
         self.addCleanup(self.executor.shutdown, cancel_futures=True)
-
-    def path(self, name: str) -> str:
-        return os.path.join(self.folder, name)
 
 
 class SubmitTest(ExecutorTest):
@@ -300,16 +274,9 @@ class WorkersTest(ExecutorTest):
             list(executor.map(run, [self.path("running")] * 10))
 
     def test_more_workers_than_cpus_run_at_once(self) -> None:
-        folder = self.folder
-
-        def meet(number):
-            touch(os.path.join(folder, str(number)))
-            while len(os.listdir(folder)) < 5:
-                time.sleep(0.002)
-            return number
-
+        together = functools.partial(meet, self.folder, count=5)
         with Executor(5) as executor:
-            self.assertEqual(list(executor.map(meet, range(5))), list(range(5)))
+            self.assertEqual(list(executor.map(together, range(5))), list(range(5)))
 
     def test_functions_see_what_the_initializer_has_set(self) -> None:
         with Executor(2, initializer=set_offset, initargs=(100,)) as executor:

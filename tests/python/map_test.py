@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
 import signal
-import tempfile
 import threading
 import time
 import unittest
 
 import kiln
 import numpy
-
-
-def setUpModule() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
-    kiln.init("local", num_cpus=2)
-
-
-def tearDownModule() -> None:
-    kiln.shutdown()
+from calls import Folder, meet, setUpModule, tearDownModule, touch
 
 
 def square(x):
@@ -35,21 +27,7 @@ def times_factor(x):
     return x * _factor
 
 
-def touch(path):
-    with open(path, "w", encoding="utf-8"):
-        pass
-    return path
-
-
-class MapTest(unittest.TestCase):
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name: str) -> str:
-        return os.path.join(self.folder, name)
-
+class MapTest(Folder):
     def test_results_are_a_list_in_the_order_of_the_items(self) -> None:
         for count in (1, 2, 3, 100, 200_000):
             self.assertEqual(kiln.map(square, range(count)), [x * x for x in range(count)])
@@ -84,26 +62,12 @@ class MapTest(unittest.TestCase):
             kiln.map(square, 3)
 
     def test_long_calls_run_side_by_side(self) -> None:
-        folder = self.folder
-
-        def meet(number):
-            touch(os.path.join(folder, str(number)))
-            while len(os.listdir(folder)) < 2:
-                time.sleep(0.002)
-            return number
-
-        self.assertEqual(kiln.map(meet, range(2)), [0, 1])
+        together = functools.partial(meet, self.folder, count=2)
+        self.assertEqual(kiln.map(together, range(2)), [0, 1])
 
     def test_calls_that_ask_for_less_than_a_cpu_share_one(self) -> None:
-        folder = self.folder
-
-        def meet(number):
-            touch(os.path.join(folder, str(number)))
-            while len(os.listdir(folder)) < 5:
-                time.sleep(0.002)
-            return number
-
-        self.assertEqual(kiln.map(meet, range(5), num_cpus=0.4), list(range(5)))
+        together = functools.partial(meet, self.folder, count=5)
+        self.assertEqual(kiln.map(together, range(5), num_cpus=0.4), list(range(5)))
 
     def test_calls_run_in_workers(self) -> None:
         self.assertNotIn(os.getpid(), kiln.map(lambda _: os.getpid(), range(100)))

@@ -6,7 +6,6 @@ import itertools
 import multiprocessing
 import os
 import pickle
-import tempfile
 import threading
 import time
 import unittest
@@ -15,14 +14,9 @@ import warnings
 import kiln
 from kiln.util._functions import Prepared
 from kiln.util.multiprocessing import Pool, cpu_count
-
-
-def setUpModule() -> None:
-    kiln.init("local", num_cpus=2)
-
-
-def tearDownModule() -> None:
-    kiln.shutdown()
+from calls import (
+    Folder, meet, pid_of, setUpModule, tearDownModule, touch, wait_for_file,
+)
 
 
 def times_ten(x):
@@ -37,43 +31,6 @@ def fail_from_three(x):
     if x >= 3:
         raise ValueError(f"no {x}")
     return x
-
-
-def wait_for_file(path):
-    while not os.path.exists(path):
-        time.sleep(0.002)
-    return path
-
-
-def touch(path):
-    with open(path, "w", encoding="utf-8"):
-        pass
-    return path
-
-
-def meet(arguments):
-    """Returns once so many calls are here at the same time."""
-    folder, number, count = arguments
-    touch(os.path.join(folder, str(number)))
-    while len(os.listdir(folder)) < count:
-        time.sleep(0.002)
-    return number
-
-
-def pid_of(_):
-    return os.getpid()
-
-
-class Folder(unittest.TestCase):
-    """Tests that use files."""
-
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name: str) -> str:
-        return os.path.join(self.folder, name)
 
 
 class IMapTest(Folder):
@@ -289,7 +246,7 @@ class ProcessesTest(Folder):
     def test_more_processes_than_cpus_run_at_once(self) -> None:
         with Pool(5) as pool:
             meeting = [(self.folder, i, 5) for i in range(5)]
-            self.assertEqual(pool.map(meet, meeting, 1), [0, 1, 2, 3, 4])
+            self.assertEqual(pool.starmap(meet, meeting, 1), [0, 1, 2, 3, 4])
 
     def test_processes_are_replaced_after_so_many_chunks(self) -> None:
         with Pool(2, maxtasksperchild=1) as pool:

@@ -7,7 +7,6 @@ import math
 import multiprocessing
 import os
 import signal
-import tempfile
 import threading
 import time
 import unittest
@@ -15,15 +14,9 @@ import unittest
 import kiln
 import numpy
 from kiln.util.multiprocessing import AsyncResult, Pool, TimeoutError
-
-
-def setUpModule() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
-    kiln.init("local", num_cpus=2)
-
-
-def tearDownModule() -> None:
-    kiln.shutdown()
+from calls import (
+    Folder, pid_of, setUpModule, tearDownModule, touch, wait_for_file,
+)
 
 
 def times_ten(x):
@@ -45,22 +38,6 @@ def sleep_for(seconds):
     return seconds
 
 
-def wait_for_file(path):
-    while not os.path.exists(path):
-        time.sleep(0.002)
-    return path
-
-
-def touch(path):
-    with open(path, "w", encoding="utf-8"):
-        pass
-    return path
-
-
-def pid_of(_):
-    return os.getpid()
-
-
 class OwnError(Exception):
     def __init__(self, code):
         super().__init__(code)
@@ -69,18 +46,6 @@ class OwnError(Exception):
 
 def raise_own(code):
     raise OwnError(code)
-
-
-class Folder(unittest.TestCase):
-    """Tests that use files."""
-
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name: str) -> str:
-        return os.path.join(self.folder, name)
 
 
 class MapTest(unittest.TestCase):

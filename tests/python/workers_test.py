@@ -91,16 +91,17 @@ class Drivers(PlaceCase):
     def test_runtime_env_sets_variables_and_directory(self) -> None:
         out = self.check_run("""
             import os, kiln
-            kiln.init(num_cpus=1, runtime_env={"env_vars": {"COLOUR": "red"}, "working_dir": "/"})
+            env_vars = {"COLOUR": "red", "OMP_NUM_THREADS": "3"}
+            kiln.init(num_cpus=1, runtime_env={"env_vars": env_vars, "working_dir": "/"})
             @kiln.remote
-            def look(): return os.environ["COLOUR"], os.getcwd()
+            def look(): return os.environ["COLOUR"], os.environ["OMP_NUM_THREADS"], os.getcwd()
             print(*kiln.get(look.remote()))
             kiln.shutdown()
             for env in ({"pip": ["x"]}, {"working_dir": "/no/such"}):
                 try: kiln.init(num_cpus=1, runtime_env=env)
                 except ValueError as error: print("refused")
         """)
-        self.assertEqual(out, "red /\nrefused\nrefused\n")
+        self.assertEqual(out, "red 3 /\nrefused\nrefused\n")
 
 
 if __name__ == "__main__":
