@@ -9,6 +9,7 @@
 #include "client/python/src/decode.h"
 #include "client/python/src/encode.h"
 #include "client/python/src/gil.h"
+#include "client/python/src/python_error.h"
 #include "common/value/error_value.h"
 #include "worker/peer_runtime.h"
 #include "worker/run_worker.h"
@@ -168,17 +169,9 @@ PyObject* PythonFunctions::Stream(PyObject* items, const worker::Invocation& inv
 
 // Says of the error that is set which result could not be encoded.
 void PythonFunctions::ExplainResult(PyObject* result) {
-  PyObject *type, *error, *traceback;
-  PyErr_Fetch(&type, &error, &traceback);
-  PyErr_NormalizeException(&type, &error, &traceback);
-  PyObject* better = PyObject_CallMethod(execute_, "explain_result", "OO", result, error);
-  if (better) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(better)), better);
-    Py_DECREF(better);
-  }
-  Py_XDECREF(type);
-  Py_XDECREF(error);
-  Py_XDECREF(traceback);
+  PyObject* error = TakeError();
+  SetException(PyObject_CallMethod(execute_, "explain_result", "OO", result, error));
+  Py_DECREF(error);
 }
 
 bool PythonFunctions::EncodeResults(PyObject* result, const worker::Invocation& invocation,
@@ -207,19 +200,16 @@ void PythonFunctions::Describe(const worker::Invocation& invocation, worker::Out
   ErrorInfo error;
   error.task = invocation.name.empty() ? invocation.function : invocation.name;
   error.worker_pid = getpid();
-  PyObject *type, *exception, *traceback;
-  PyErr_Fetch(&type, &exception, &traceback);
-  PyErr_NormalizeException(&type, &exception, &traceback);
-  if (traceback) PyException_SetTraceback(exception, traceback);
+  PyObject* exception = TakeError();
   const bool cancelled = invocation.cancelled && invocation.cancelled->load();
   PyObject* described = PyObject_CallMethod(execute_, "describe", "OsO", exception,
                                             error.task.c_str(), cancelled ? Py_True : Py_False);
   const char *kind, *type_name, *message, *text;
   const char* pickle = nullptr;
   Py_ssize_t pickle_bytes = 0;
-  int retryable = 0, leave = 0;
-  if (described && PyArg_ParseTuple(described, "sssz#spp", &kind, &type_name, &message, &pickle,
-                                    &pickle_bytes, &text, &retryable, &leave)) {
+  int retryable = 0;
+  if (described && PyArg_ParseTuple(described, "sssz#sp", &kind, &type_name, &message, &pickle,
+                                    &pickle_bytes, &text, &retryable)) {
     error.kind = KindOf(kind);
     error.type = type_name;
     error.message = message;
@@ -228,16 +218,13 @@ void PythonFunctions::Describe(const worker::Invocation& invocation, worker::Out
   } else {
     PyErr_Clear();
     error.kind = cancelled ? ErrorKind::kCancelled : ErrorKind::kTaskFailed;
-    error.type = exception ? Py_TYPE(exception)->tp_name : "";
+    error.type = Py_TYPE(exception)->tp_name;
     error.message = "the exception could not be described";
   }
   outcome->error = std::move(error);
   outcome->retryable = retryable != 0 && outcome->error->kind != ErrorKind::kCancelled;
-  outcome->leave = outcome->leave || leave != 0;
   Py_XDECREF(described);
-  Py_XDECREF(type);
-  Py_XDECREF(exception);
-  Py_XDECREF(traceback);
+  Py_DECREF(exception);
 }
 
 void RunPythonWorker(PyObject* execute, PyObject* on_connected) {

@@ -164,11 +164,6 @@ class RuntimeContext:
         """Address of the head."""
         return _session.current().address
 
-    @property
-    def worker(self) -> str:
-        """"driver" or "worker"."""
-        return "worker" if _session._in_worker else "driver"
-
 
 _runtime_context = RuntimeContext()
 

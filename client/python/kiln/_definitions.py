@@ -1,7 +1,7 @@
 """What this process has made known to its session: pickled functions, and kinds of tasks.
 
-Both stay until the session ends. A task that waits names its function by the bare id of its object,
-which keeps nothing; and the head has a bound on kinds. So neither is made twice.
+Both stay until the session ends. A driver's task that waits names its function by the bare id of its
+object, which keeps nothing; and the head has a bound on kinds. So neither is made twice.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, Union
 
+# Options of Ray's tasks that mean nothing on one machine.
+_ONLY_RAYS = ("scheduling_strategy", "runtime_env", "num_gpus", "accelerator_type", "label_selector")
 MAX_RETURNS = 65_536  # limits::kMaxReturns
 
 
@@ -75,9 +77,9 @@ class TaskOptions(NamedTuple):
     def with_changes(self, changes: dict[str, Any]) -> TaskOptions:
         """These options with others; names and values are checked."""
         changes = dict(changes)
-        for name in ("scheduling_strategy", "runtime_env", "num_gpus", "accelerator_type",
-                     "enable_task_events", "label_selector"):
-            if changes.get(name) is None or changes.get(name) == 0 or name == "enable_task_events":
+        changes.pop("enable_task_events", None)
+        for name in _ONLY_RAYS:
+            if not changes.get(name):  # asks for nothing
                 changes.pop(name, None)
         if "_generator_backpressure_num_objects" in changes:  # Ray's private name
             changes["stream_window"] = changes.pop("_generator_backpressure_num_objects")

@@ -182,13 +182,14 @@ def _program(runtime_env: dict[str, Any]) -> dict[str, Any]:
     path = environment.get("PYTHONPATH", "")
     # The workers must find this very package before they know anything of the driver.
     environment["PYTHONPATH"] = own_path + (os.pathsep + path if path else "")
-    environment.setdefault("OMP_NUM_THREADS", "1")  # see kiln.worker.execute.set_threads
+    threads = environment.get("OMP_NUM_THREADS", "")
+    environment.setdefault("OMP_NUM_THREADS", "1")  # see kiln.worker.threads
     setup = {
         "sys_path": [os.path.abspath(entry) for entry in sys.path],
         "python": list(sys.version_info[:3]),
         "pythonpath": path,
         "driver": f"{os.getpid()}.{time.monotonic_ns()}",  # workers serve one driver each
-        "omp_num_threads": environment["OMP_NUM_THREADS"] if "OMP_NUM_THREADS" in os.environ else "",
+        "omp_num_threads": threads,
     }
     return {
         "executable": sys.executable,
@@ -236,12 +237,6 @@ def current() -> _kiln.Session:
             init()
         assert _session is not None
         return _session
-
-
-def context() -> Context:
-    """What the head of this process's session is."""
-    session = current()
-    return _context if _context is not None else Context(session)
 
 
 def become_worker(session: _kiln.Session) -> None:

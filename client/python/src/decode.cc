@@ -6,6 +6,8 @@
 #include "client/python/src/numpy_arrays.h"
 #include "client/python/src/object_ref.h"
 #include "client/python/src/plain_decoder.h"
+#include "client/python/src/python_error.h"
+#include "client/python/src/python_text.h"
 #include "client/python/src/session.h"
 #include "client/python/src/shared_buffer.h"
 #include "common/value/error_value.h"
@@ -54,28 +56,14 @@ PyObject* DecodePickle(const value::View& view, const value::SharedBytes& bytes)
   return object;
 }
 
-PyObject* TextList(const std::vector<std::string>& texts) {
-  PyObject* list = PyList_New(0);
-  for (const std::string& text : texts) {
-    PyObject* item =
-        PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
-    if (item) PyList_Append(list, item);
-    Py_XDECREF(item);
-  }
-  return list;
-}
-
 // Sets the exception that the error stands for. Returns: null.
 PyObject* RaiseError(const ErrorInfo& error) {
   PyObject* exception = PyObject_CallFunction(
       make_error_function, "ssssLNsy#", std::string(ErrorKindName(error.kind)).c_str(),
       error.type.c_str(), error.message.c_str(), error.task.c_str(),
-      static_cast<long long>(error.worker_pid), TextList(error.chain), error.traceback.c_str(),
+      static_cast<long long>(error.worker_pid), MakeTextList(error.chain), error.traceback.c_str(),
       error.exception.data(), static_cast<Py_ssize_t>(error.exception.size()));
-  if (exception) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception)), exception);
-    Py_DECREF(exception);
-  }
+  SetException(exception);
   return nullptr;
 }
 

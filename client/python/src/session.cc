@@ -6,6 +6,7 @@
 
 #include "client/python/src/gil.h"
 #include "client/python/src/object_ref.h"
+#include "client/python/src/python_error.h"
 
 namespace kiln::python {
 namespace {
@@ -132,18 +133,9 @@ bool Session::AddArgument(PyObject* object, Reader reader,
 // Puts the argument's place into the error that is set.
 static void Explain(PyObject* place) {
   if (!place) return;
-  PyObject *type, *error, *traceback;
-  PyErr_Fetch(&type, &error, &traceback);
-  PyErr_NormalizeException(&type, &error, &traceback);
-  if (traceback) PyException_SetTraceback(error, traceback);
-  PyObject* better = PyObject_CallFunctionObjArgs(explain_function, place, error, nullptr);
-  if (better) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(better)), better);
-    Py_DECREF(better);
-  }
-  Py_XDECREF(type);
-  Py_XDECREF(error);
-  Py_XDECREF(traceback);
+  PyObject* error = TakeError();
+  SetException(PyObject_CallFunctionObjArgs(explain_function, place, error, nullptr));
+  Py_DECREF(error);
   Py_DECREF(place);
 }
 
@@ -195,20 +187,15 @@ PyObject* Session::Put(PyObject* value) {
         "put it into a list");
     return nullptr;
   }
-  std::shared_ptr<value::Parts> parts = Encode(value, Reader::kPython);
-  if (!parts) return nullptr;
-  Result<ObjectId> id = Status();
-  {
-    WithoutGil others_may_run;
-    id = peer_->Put(*parts);
-  }
-  if (!id.ok()) return SetError(id.status()), nullptr;
-  return MakeRef(shared_from_this(), *id);
+  return PutParts(Encode(value, Reader::kPython));
 }
 
 PyObject* Session::PutPickled(PyObject* object, PyObject* dump) {
   if (!CheckUsable()) return nullptr;
-  std::shared_ptr<value::Parts> parts = EncodeByPickle(object, dump);
+  return PutParts(EncodeByPickle(object, dump));
+}
+
+PyObject* Session::PutParts(const std::shared_ptr<value::Parts>& parts) {
   if (!parts) return nullptr;
   Result<ObjectId> id = Status();
   {

@@ -84,6 +84,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   bool CheckRef(PyObject* object) const;
+  // `parts`: null with a Python error set, which stays.
+  PyObject* PutParts(const std::shared_ptr<value::Parts>& parts);
   bool AddArgument(PyObject* object, Reader reader, std::vector<peer::Argument>* arguments) const;
   bool CollectIds(PyObject* refs, std::vector<ObjectId>* ids) const;
   bool forked() const;

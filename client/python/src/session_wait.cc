@@ -4,6 +4,7 @@
 #include "client/python/src/decode.h"
 #include "client/python/src/gil.h"
 #include "client/python/src/object_ref.h"
+#include "client/python/src/python_text.h"
 #include "client/python/src/session.h"
 
 namespace kiln::python {
@@ -167,15 +168,9 @@ PyObject* Session::NextEvents() {
   }
   PyObject* output = PyList_New(0);
   for (const v1::LogLines& lines : events.lines) {
-    PyObject* texts = PyList_New(0);
-    for (const std::string& line : lines.lines()) {
-      PyObject* text =
-          PyUnicode_DecodeUTF8(line.data(), static_cast<Py_ssize_t>(line.size()), "replace");
-      if (text) PyList_Append(texts, text);
-      Py_XDECREF(text);
-    }
     PyObject* entry =
-        Py_BuildValue("(sLN)", lines.task().c_str(), static_cast<long long>(lines.pid()), texts);
+        Py_BuildValue("(NLN)", MakeText(lines.task()), static_cast<long long>(lines.pid()),
+                      MakeTextList(lines.lines()));
     if (entry) PyList_Append(output, entry);
     Py_XDECREF(entry);
   }
