@@ -16,6 +16,7 @@ namespace {
 
 // The task thread knows itself by this, so that threads a task starts are not taken for it.
 thread_local TaskId task_of_this_thread = 0;
+thread_local bool is_task_thread = false;
 
 }  // namespace
 
@@ -33,11 +34,15 @@ peer::Peer& Executor::session() {
 }
 
 void Executor::Run() {
+  is_task_thread = true;
   while (session().AwaitTask()) {
     std::unique_lock lock(mutex_);
+    if (leaving_) break;
     if (queue_.empty()) continue;  // recalled meanwhile
     if (!Execute(&queue_, std::move(lock))) return;
   }
+  if (concurrent_) concurrent_->OnOver();
+  if (leaving_ && language_.on_leave) language_.on_leave();
 }
 
 // --- the reading thread --------------------------------------------------------------------------
@@ -52,7 +57,14 @@ void Executor::OnRun(v1::Run run) {
   TaskId id = run.task_id();
   bool returned = false, nested = run.nested();
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (exiting_) return;  // the head hears of it, and ends the call
+    if (concurrent_) {
+      const std::shared_ptr<const v1::TaskClass> task_class = classes_[run.class_id()];
+      lock.unlock();
+      if (task_class) concurrent_->Add(std::move(run), task_class->concurrency_group());
+      return;
+    }
     if (nested != blocked_) {
       returned = true;  // meant for a block that has ended, or came while one has begun
     } else {
@@ -75,6 +87,9 @@ void Executor::ReturnQueued(const std::vector<TaskId>& tasks) {
       });
     }
   }
+  for (TaskId task : tasks) {
+    if (concurrent_ && concurrent_->Withdraw(task)) found.push_back(task);
+  }
   if (!found.empty()) session().SendReturned(found, /*leaving=*/false);
 }
 
@@ -95,7 +110,17 @@ void Executor::OnCancelTask(TaskId task) {
     }
   }
   session().PokeTaskThread();  // it may wait for the consumer of its stream
-  if (found && language_.on_cancel) language_.on_cancel();
+  if (!found) return;
+  if (concurrent_) return concurrent_->OnCancelled(task);
+  if (!is_actor_ && language_.on_cancel) language_.on_cancel();
+}
+
+void Executor::OnLeave() {
+  {
+    std::lock_guard lock(mutex_);
+    leaving_ = true;
+  }
+  session().PokeTaskThread();
 }
 
 void Executor::OnStreamAdvance(const v1::StreamAdvance& advance) {
@@ -119,6 +144,10 @@ TaskId Executor::TaskOfThisThread() {
   return task_of_this_thread;
 }
 
+bool Executor::IsTaskThread() {
+  return is_task_thread;
+}
+
 std::vector<TaskId> Executor::Empty(std::deque<v1::Run>* queue) {
   std::vector<TaskId> tasks;
   for (const v1::Run& run : *queue) tasks.push_back(run.task_id());
@@ -126,21 +155,24 @@ std::vector<TaskId> Executor::Empty(std::deque<v1::Run>* queue) {
   return tasks;
 }
 
+// An actor's calls wait for each other, whatever one of them waits for.
 std::vector<TaskId> Executor::BeginBlock() {
   std::lock_guard lock(mutex_);
+  if (is_actor_) return {};
   blocked_ = true;
   return Empty(&queue_);
 }
 
 std::vector<TaskId> Executor::EndBlock() {
   std::lock_guard lock(mutex_);
+  if (is_actor_) return {};
   blocked_ = false;
   return Empty(&nested_);
 }
 
 bool Executor::HasTask() {
   std::lock_guard lock(mutex_);
-  return !queue_.empty();
+  return !queue_.empty() || leaving_;
 }
 
 bool Executor::HasNested() {
@@ -166,41 +198,19 @@ void Executor::GiveBack(TaskId task, bool leaving) {
 bool Executor::Execute(std::deque<v1::Run>* queue, std::unique_lock<std::mutex> lock) {
   v1::Run run = std::move(queue->front());
   queue->pop_front();
-  Running running{run.task_id()};
-  std::shared_ptr<const v1::TaskClass> task_class = classes_[run.class_id()];
-  bool bottom = stack_.empty();
-  if (task_class && task_class->streaming()) {
-    // What it would wait for may be below it on the stack.
-    const uint32_t window = run.nested() ? 0 : task_class->stream_window();
-    running.stream.emplace(&PeerOf(*runtime_), running.id, window, run.stream_consumed(),
-                           &running.cancelled);
-  }
-  stack_.push_back(&running);
+  const bool bottom = stack_.empty();
+  std::unique_ptr<Running> running = BeginLocked(std::move(run));
+  if (!running) return true;  // a broken head; it will find the task lost with this worker
   lock.unlock();
-  bool stale = bottom && task_class && language_.is_stale(task_class->library());
-  Report report;
-  if (!stale && task_class) {
-    TaskId outer = std::exchange(task_of_this_thread, running.id);
-    report = Call(run, *task_class, running);
-    task_of_this_thread = outer;
-    // What it printed without an end of line, or to an unsynced std::cout, belongs to this task.
-    std::cout.flush();
-    std::fflush(stdout);
-  }
-  bool more;
-  {
-    std::lock_guard lock(mutex_);
-    stack_.pop_back();
-    more = !queue_.empty();
-  }
-  if (!task_class) return true;  // a broken head; it will find the task lost with this worker
-  if (stale) {
-    Leave(running.id);
+  const v1::TaskClass& task_class = *running->task_class;
+  Prepare(*running);
+  if (bottom && !task_class.method() && language_.is_stale(task_class.library())) {
+    End(*running);
+    Leave(running->id);
     return false;
   }
-  session().SendFinished(std::move(report.finished), more);
-  if (report.leave && bottom) Leave(0);
-  return !report.leave || !bottom;
+  RunHere(*running);
+  return !(leave_ && bottom);
 }
 
 void Executor::Leave(TaskId first) {
@@ -213,81 +223,179 @@ void Executor::Leave(TaskId first) {
   session().SendReturned(tasks, /*leaving=*/true);
 }
 
-Executor::Report Executor::Call(v1::Run& run, const v1::TaskClass& task_class, Running& running) {
-  Report report;
-  v1::Finished& finished = report.finished;
-  finished.set_task_id(run.task_id());
-  auto fail = [&](const ErrorInfo& error, bool retryable) {
+// --- one call, on any thread ---------------------------------------------------------------------
+
+std::unique_ptr<Running> Executor::Begin(v1::Run run) {
+  std::unique_ptr<Running> running;
+  {
+    std::lock_guard lock(mutex_);
+    running = BeginLocked(std::move(run));
+  }
+  if (running) Prepare(*running);
+  return running;
+}
+
+// Requires: mutex_ is held.
+// Returns:  null for a class that the head never told.
+std::unique_ptr<Running> Executor::BeginLocked(v1::Run run) {
+  auto running = std::make_unique<Running>();
+  running->id = run.task_id();
+  running->task_class = classes_[run.class_id()];
+  if (!running->task_class) return nullptr;
+  const v1::TaskClass& task_class = *running->task_class;
+  if (task_class.streaming()) {
+    // What it would wait for may be below it on the stack.
+    const uint32_t window = run.nested() ? 0 : task_class.stream_window();
+    running->stream.emplace(&PeerOf(*runtime_), running->id, window, run.stream_consumed(),
+                            &running->cancelled);
+  }
+  running->run = std::move(run);
+  stack_.push_back(running.get());
+  return running;
+}
+
+void Executor::End(Running& running) {
+  std::lock_guard lock(mutex_);
+  std::erase(stack_, &running);
+}
+
+// Reads the arguments, which stay as long as the call does.
+void Executor::Prepare(Running& running) {
+  const v1::TaskClass& task_class = *running.task_class;
+  running.readable = running.list.ParseFromString(running.run.args());
+  for (v1::Arg& arg : *running.list.mutable_args()) {
+    v1::ObjectValue value;
+    if (arg.arg_case() == v1::Arg::kValue) {
+      value.set_value(std::move(*arg.mutable_value()));
+    } else if (arg.ref_index() < static_cast<uint32_t>(running.run.refs_size())) {
+      value = running.run.refs(static_cast<int>(arg.ref_index()));
+    } else {
+      running.readable = false;
+    }
+    Result<value::SharedBytes> bytes = session().Borrow(std::move(value));
+    if (bytes.ok()) running.arguments.push_back(std::move(*bytes));
+    running.readable = running.readable && bytes.ok();
+  }
+  Invocation& invocation = running.invocation;
+  invocation.callee = task_class.has_actor() ? Callee::kConstructor
+                      : task_class.method()  ? Callee::kMethod
+                                             : Callee::kFunction;
+  invocation.library = task_class.library();
+  invocation.function = task_class.function();
+  invocation.name = task_class.name();
+  invocation.arguments = running.arguments;
+  invocation.keywords = {running.list.keywords().begin(), running.list.keywords().end()};
+  invocation.num_returns = task_class.num_returns();
+  invocation.num_cpus = task_class.resources().num_cpus();
+  invocation.any_language = task_class.any_language();
+  invocation.task = running.id;
+  invocation.attempt = running.run.attempt();
+  invocation.runtime = runtime_;
+  invocation.cancelled = &running.cancelled;
+  invocation.stream = running.stream ? &*running.stream : nullptr;
+  running.start = Clock::now();
+}
+
+// A method that may throw and run again does so before the next call, so that the order is kept.
+Outcome Executor::Invoke(Running& running) {
+  Outcome outcome = language_.invoke(running.invocation);
+  const v1::TaskClass& task_class = *running.task_class;
+  const bool repeats = task_class.method() && task_class.retry_exceptions() && !running.stream;
+  const int64_t most = task_class.max_retries() < 0 ? INT64_MAX : task_class.max_retries();
+  while (repeats && outcome.error && outcome.retryable && !outcome.actor_exits &&
+         running.invocation.attempt < most && !running.cancelled) {
+    ++running.invocation.attempt;
+    outcome = language_.invoke(running.invocation);
+  }
+  return outcome;
+}
+
+void Executor::RunHere(Running& running) {
+  Outcome outcome;
+  if (running.readable) {
+    TaskId outer = std::exchange(task_of_this_thread, running.id);
+    running.start = Clock::now();
+    outcome = Invoke(running);
+    task_of_this_thread = outer;
+  } else {
+    outcome.error = ErrorInfo{.kind = ErrorKind::kInvalidArguments,
+                              .message = "the arguments cannot be read",
+                              .task = running.task_class->name(),
+                              .worker_pid = getpid()};
+  }
+  // What it printed without an end of line, or to an unsynced std::cout, belongs to this task.
+  std::cout.flush();
+  std::fflush(stdout);
+  bool more, bottom;
+  {
+    std::lock_guard lock(mutex_);
+    more = !queue_.empty();
+    bottom = stack_.size() == 1;
+  }
+  const bool leave = outcome.leave;
+  const bool serves_calls = outcome.serves_calls;
+  const bool constructed = running.invocation.callee == Callee::kConstructor && !outcome.error;
+  if (constructed) BecomeActor(*running.task_class, serves_calls);
+  Report(running, std::move(outcome), more);
+  End(running);
+  if (leave && bottom && !is_actor_) {
+    leave_ = true;
+    Leave(0);
+  }
+}
+
+void Executor::BecomeActor(const v1::TaskClass& task_class, bool serves_calls) {
+  const v1::ActorOptions& options = task_class.actor();
+  std::lock_guard lock(mutex_);
+  is_actor_ = true;
+  if (serves_calls) {
+    concurrent_ = MakeAsyncCalls(this, language_);
+  } else if (options.max_concurrency() > 1 || options.concurrency_groups_size() > 0) {
+    concurrent_ = MakeCallThreads(this, language_, options);
+  }
+}
+
+void Executor::Report(Running& running, Outcome outcome, bool more) {
+  v1::Finished finished;
+  finished.set_task_id(running.id);
+  finished.set_run_us(static_cast<uint64_t>(
+      std::chrono::duration_cast<microseconds>(Clock::now() - running.start).count()));
+  finished.set_actor_repr(outcome.actor_repr);
+  finished.set_actor_exits(outcome.actor_exits);
+  if (outcome.actor_exits) {
+    std::lock_guard lock(mutex_);
+    exiting_ = true;
+    queue_.clear();
+  }
+  // What the function of a streaming task returns is no item: its end is their number.
+  if (!outcome.error && running.stream) outcome.results = {running.stream->End()};
+  if (!outcome.error) {
+    for (const std::shared_ptr<value::Parts>& parts : outcome.results) {
+      Status status = session().FillResult(*parts, finished.add_results());
+      if (status.ok()) continue;
+      outcome.error = ErrorInfo{.kind = ErrorKind::kObjectStoreFull,
+                                .message = status.message(),
+                                .task = running.task_class->name(),
+                                .worker_pid = getpid()};
+      outcome.retryable = true;
+      break;
+    }
+  }
+  if (outcome.error) {
     // The error comes first; the head drops room that was made for results before it.
     google::protobuf::RepeatedPtrField<v1::TaskResult> made;
     made.Swap(finished.mutable_results());
-    finished.add_results()->set_value(EncodeError(error));
+    finished.add_results()->set_value(EncodeError(*outcome.error));
     for (v1::TaskResult& result : made) {
       if (result.result_case() == v1::TaskResult::kCreatedId) {
         finished.add_results()->set_created_id(result.created_id());
       }
     }
     finished.set_failed(true);
-    finished.set_retryable(retryable);
-  };
-  auto error = [&](ErrorKind kind, const std::string& message) {
-    return ErrorInfo{
-        .kind = kind, .message = message, .task = task_class.name(), .worker_pid = getpid()};
-  };
-
-  v1::ArgList list;
-  std::vector<value::SharedBytes> arguments;
-  bool readable = list.ParseFromString(run.args());
-  for (v1::Arg& arg : *list.mutable_args()) {
-    v1::ObjectValue value;
-    if (arg.arg_case() == v1::Arg::kValue) {
-      value.set_value(std::move(*arg.mutable_value()));
-    } else if (arg.ref_index() < static_cast<uint32_t>(run.refs_size())) {
-      value = run.refs(static_cast<int>(arg.ref_index()));
-    } else {
-      readable = false;
-    }
-    Result<value::SharedBytes> bytes = session().Borrow(std::move(value));
-    if (bytes.ok()) arguments.push_back(std::move(*bytes));
-    readable = readable && bytes.ok();
+    finished.set_retryable(outcome.retryable);
   }
-  if (!readable) {
-    fail(error(ErrorKind::kInvalidArguments, "the arguments cannot be read"), false);
-    return report;
-  }
-
-  Invocation invocation;
-  invocation.library = task_class.library();
-  invocation.function = task_class.function();
-  invocation.name = task_class.name();
-  invocation.arguments = arguments;
-  invocation.keywords = {list.keywords().begin(), list.keywords().end()};
-  invocation.num_returns = task_class.num_returns();
-  invocation.num_cpus = task_class.resources().num_cpus();
-  invocation.task = run.task_id();
-  invocation.attempt = run.attempt();
-  invocation.runtime = runtime_;
-  invocation.cancelled = &running.cancelled;
-  invocation.stream = running.stream ? &*running.stream : nullptr;
-  Time start = Clock::now();
-  Outcome outcome = language_.invoke(invocation);
-  report.leave = outcome.leave;
-  finished.set_run_us(static_cast<uint64_t>(
-      std::chrono::duration_cast<microseconds>(Clock::now() - start).count()));
-  if (outcome.error) {
-    fail(*outcome.error, outcome.retryable);
-    return report;
-  }
-  // What the function of a streaming task returns is no item: its end is their number.
-  if (running.stream) outcome.results = {running.stream->End()};
-  for (const std::shared_ptr<value::Parts>& parts : outcome.results) {
-    if (Status status = session().FillResult(*parts, finished.add_results()); !status.ok()) {
-      fail(error(ErrorKind::kObjectStoreFull, status.message()), true);
-      return report;
-    }
-  }
-  report.results = std::move(outcome.results);
-  return report;
+  // The results, whose refs must not be released before the report is queued, go after this.
+  session().SendFinished(std::move(finished), more);
 }
 
 }  // namespace kiln::worker

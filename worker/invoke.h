@@ -21,8 +21,16 @@ namespace kiln::worker {
 
 class Stream;
 
-// One call of a task function.
+// What is called.
+enum class Callee {
+  kFunction,
+  kConstructor,  // `function` names a class, of which this process keeps one instance from now on
+  kMethod,       // `function` names a method of that instance
+};
+
+// One call of a task function, or of an actor's constructor or method.
 struct Invocation {
+  Callee callee = Callee::kFunction;
   std::string library;  // absolute path, or empty: this program
   std::string function;
   std::string name;  // of the task, for errors; the function's when empty
@@ -30,6 +38,8 @@ struct Invocation {
   std::vector<std::string> keywords;  // names of the last arguments
   uint32_t num_returns = 1;
   double num_cpus = 1;
+  // The results are for a reader of any language (docs/wire.md, "Values").
+  bool any_language = false;
   TaskId task = 0;
   uint32_t attempt = 0;  // 0 for the first run
   // What CurrentSession and kiln::Cancelled see; either may be null.
@@ -47,6 +57,12 @@ struct Outcome {
   bool retryable = false;
   // This process is to end when the task is reported.
   bool leave = false;
+  // Of a constructor: what the instance says of itself, for people; empty: its class does.
+  std::string actor_repr;
+  // Of a constructor: the language runs the calls by itself, see Language::serve.
+  bool serves_calls = false;
+  // The instance asked that its actor end (kiln::ExitActor); with or without an error.
+  bool actor_exits = false;
 };
 
 // Blocks: as long as the function runs.

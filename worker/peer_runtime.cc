@@ -147,7 +147,7 @@ class PeerRuntime : public detail::Runtime {
       converted.push_back({argument.ref, std::move(argument.parts)});
     }
     Result<ObjectId> first = peer_->Submit(ClassOf(library, function, options), options.num_returns,
-                                           std::move(converted), options.block);
+                                           std::move(converted), {.block = options.block});
     if (!first.ok()) Throw(first.status());
     return *first;
   }

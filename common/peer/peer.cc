@@ -123,6 +123,11 @@ void Peer::OnFrame(v1::HeadFrame& frame) {
     case v1::HeadFrame::kStreamAdvance:
       if (host_) host_->OnStreamAdvance(frame.stream_advance());
       return;
+    case v1::HeadFrame::kLeave:
+      if (host_) host_->OnLeave();
+      return;
+    case v1::HeadFrame::kActorAnswer:
+      return OnActorAnswer(*frame.mutable_actor_answer());
     case v1::HeadFrame::kWelcome:
     case v1::HeadFrame::FRAME_NOT_SET:
       return;  // of a newer head: not ours to judge
@@ -170,8 +175,10 @@ void Peer::End(const Status& reason) {
   if (end_reason_.ok()) end_reason_ = reason;
   objects_.WakeAll();
   created_.notify_all();
+  answered_.notify_all();
   credit_given_.notify_all();
   if (task_waiter_) task_waiter_->wake.notify_all();
+  for (Waiter* waiter : producers_) waiter->wake.notify_all();
   events_.ended = true;
   event_.notify_all();
 }
@@ -193,6 +200,7 @@ bool Peer::AwaitTask() {
 void Peer::PokeTaskThread() {
   std::lock_guard lock(mutex_);
   if (task_waiter_) task_waiter_->wake.notify_one();
+  for (Waiter* waiter : producers_) waiter->wake.notify_one();
 }
 
 }  // namespace kiln::peer

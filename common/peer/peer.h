@@ -41,9 +41,13 @@ class TaskHost {
   virtual void OnRecall(const v1::Recall& recall) = 0;
   virtual void OnCancelTask(TaskId task) = 0;
   virtual void OnStreamAdvance(const v1::StreamAdvance& advance) = 0;
+  virtual void OnLeave() = 0;
 
   // From a thread that is about to wait: the task it runs, 0 if it runs none.
   virtual TaskId TaskOfThisThread() = 0;
+  // True on the thread that calls AwaitTask; an actor may run calls on others, on which no tasks
+  // are nested.
+  virtual bool IsTaskThread() = 0;
   // From the task thread, before it waits: its queue is given up, nested tasks are taken from now
   // on. Returns: tasks not begun.
   virtual std::vector<TaskId> BeginBlock() = 0;
@@ -66,6 +70,15 @@ struct Argument {
   std::shared_ptr<value::Parts> parts;
 };
 
+// How a task is submitted, beside its class and arguments.
+struct SubmitOptions {
+  bool block = true;                          // wait while there is no credit
+  std::span<const std::string> keywords = {};  // names of the last arguments
+  ObjectId keep = 0;   // an object kept until the task ends, as those named in arguments are
+  ObjectId actor = 0;  // of a class with `method`: the actor that is called
+  const Interrupted* interrupted = nullptr;
+};
+
 class Peer : public std::enable_shared_from_this<Peer>, private Transport::Receiver {
  public:
   // Connects, says hello and maps the store. `host`: null for a driver; else it outlives the peer.
@@ -81,14 +94,31 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Queues a task of a class that has `num_returns`. Values above the inline limit are put into the
   // store first. A streaming task's id is that of its stream and of the object that is its end.
   // Returns: ids of the results, in a row from this one, each with one handle.
-  // `keywords`: names of the last arguments, for languages that have such. `keep`: an object that
-  // is kept until the task ends, as those named in arguments are; 0: none. Blocks:  while there is
-  // no credit, unless `block` is false. Errors:  ResourceExhausted (no credit, or the store is
-  // full), Unavailable (disconnected),
-  //          Cancelled (`interrupted`, which may be null).
+  // Blocks:  while there is no credit, unless options.block is false.
+  // Errors:  ResourceExhausted (no credit, or the store is full), Unavailable (disconnected),
+  //          Cancelled (interrupted).
   Result<ObjectId> Submit(uint32_t class_id, uint32_t num_returns, std::vector<Argument> arguments,
-                          bool block, std::span<const std::string> keywords = {}, ObjectId keep = 0,
-                          const Interrupted* interrupted = nullptr);
+                          const SubmitOptions& options);
+
+  // Makes an actor by a task of a class with `actor`. `request`: name, namespace, get_if_exists and
+  // class; the rest is filled in. An actor is named by an id as objects are, with Retain and
+  // Release, and as those that values contain; it is never got.
+  // Blocks:  as Submit; with a name until the head has answered.
+  // Returns: an id with one handle; with get_if_exists that of another actor, perhaps of another
+  //          class, see the answer's. Without a name only the answer's id is set.
+  // Errors:  as Submit; AlreadyExists (the name is taken).
+  Result<v1::ActorAnswer> CreateActor(uint32_t class_id, std::vector<Argument> arguments,
+                                      v1::CreateActor request, const SubmitOptions& options);
+  // Returns: the actor of that name, its id with one handle.
+  // Errors:  NotFound, Unavailable, Cancelled (`interrupted`, which may be null).
+  Result<v1::ActorAnswer> FindActor(const std::string& name, const std::string& name_space,
+                                    const Interrupted* interrupted = nullptr);
+  // Returns: how many calls of the actor this session has submitted that have not ended.
+  // Errors:  as FindActor.
+  Result<uint64_t> CountPendingCalls(ObjectId actor, const Interrupted* interrupted = nullptr);
+  // Ends the actor; with may_restart it is started anew as after a crash. Calls that are submitted
+  // later find it dead.
+  void KillActor(ObjectId actor, bool may_restart);
 
   // Stores a value. Returns: its id, with one handle.
   // Errors: ResourceExhausted (the store is full), Unavailable.
@@ -172,7 +202,8 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   void SendReturned(std::span<const TaskId> tasks, bool leaving);
   // From the task thread. Blocks: until the host has a task. Returns: false if the session ended.
   bool AwaitTask();
-  // Wakes the task thread if it waits: HasTask or HasNested has become true.
+  // Wakes the task thread if it waits: HasTask or HasNested has become true. Wakes all that wait for
+  // consumers of their streams.
   void PokeTaskThread();
 
   const v1::Welcome& welcome() const { return welcome_; }
@@ -197,8 +228,14 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   ObjectId NextIds(uint32_t count) { return MakeObjectId(session_, next_id_.fetch_add(count)); }
   Status AddArguments(std::vector<Argument> arguments, std::span<const std::string> keywords,
                       v1::Submit* submit, std::vector<ObjectId>* temporaries);
+  Status FillSubmit(TaskId task, uint32_t class_id, std::vector<Argument> arguments,
+                    const SubmitOptions& options, v1::Submit* submit,
+                    std::vector<ObjectId>* temporaries);
   Status TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool block,
                     const Interrupted* interrupted);
+  Status AskActor(v1::PeerFrame& frame, uint64_t request_id, v1::ActorAnswer* answer,
+                  const Interrupted* interrupted);
+  void OnActorAnswer(v1::ActorAnswer& answer);
   ObjectId PutInline(value::SharedBytes bytes, const std::vector<ObjectId>& contained);
 
   // Waits until `needed` of the ids are there. Errors: as Get.
@@ -243,11 +280,14 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   std::unordered_map<ObjectId, v1::Created*>
       creating_;  // answers awaited, on their threads' stacks
   std::condition_variable created_;
+  std::unordered_map<uint64_t, v1::ActorAnswer*> asking_;  // answers awaited, as above
+  std::condition_variable answered_;
   std::condition_variable credit_given_;
   int64_t credit_tasks_ = 0;
   int64_t credit_bytes_ = 0;
   bool queue_full_ = false;        // the head says so; its next credit says otherwise
-  Waiter* task_waiter_ = nullptr;  // the innermost one of the task thread
+  Waiter* task_waiter_ = nullptr;      // the innermost one of the task thread
+  std::vector<Waiter*> producers_;     // of other threads, that wait for consumers
   Events events_;                  // not told yet
   size_t lines_kept_ = 0;          // in events_
   size_t watching_ = 0;            // objects that Watch was called for and that are not sealed

@@ -15,7 +15,11 @@ void Peer::Watch(ObjectId id) {
     CachedObject* object = objects_.Find(id);
     if (!object || ended_) return;
     ++watching_;
-    if (object->has_value()) return NoteSealed(id);
+    if (object->has_value()) {
+      NoteSealed(id);
+      if (host_) transport_->Wake();  // who listens may be the one that reads
+      return;
+    }
     if (host_) event_.notify_all();  // somebody must read from now on
     object->watched = true;
     if (std::exchange(object->asked_value, true)) return;

@@ -200,16 +200,15 @@ Status Peer::Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId>
   std::vector<ObjectId> pending = objects_.StartWaiting(ids, for_value, &waiter);
   // An object named twice counts once among the missing.
   waiter.missing = std::min(needed - there, pending.size());
-  TaskId task = host_ ? host_->TaskOfThisThread() : 0;
+  const TaskId task = host_ ? host_->TaskOfThisThread() : 0;
+  const bool nests = task != 0 && host_->IsTaskThread();
   Waiter* outer = task_waiter_;
-  if (task != 0) task_waiter_ = &waiter;
+  if (nests) task_waiter_ = &waiter;
   SendWant(lock, pending, for_value, task, waiter.missing);
-  Status status = WaitUntilDone(lock, waiter, task != 0, deadline, interrupted);
+  Status status = WaitUntilDone(lock, waiter, nests, deadline, interrupted);
   objects_.StopWaiting(pending, &waiter);
-  if (task != 0) {
-    task_waiter_ = outer;
-    EndBlock(task, status.ok());
-  }
+  if (nests) task_waiter_ = outer;
+  if (task != 0) EndBlock(task, status.ok());
   return status;
 }
 

@@ -116,18 +116,17 @@ Status Peer::AwaitNext(std::unique_lock<std::mutex>& lock, TaskId id, Deadline d
   const std::vector<ObjectId> ids = {id};
   objects_.StartWaiting(ids, /*for_value=*/false, &waiter);
   streams_.find(id)->second.waiting.push_back(&waiter.wake);
+  const bool nests = task != 0 && host_->IsTaskThread();
   Waiter* outer = task_waiter_;
-  if (task != 0) task_waiter_ = &waiter;
+  if (nests) task_waiter_ = &waiter;
   SendAwaitItem(lock, id, count, task);
-  const Status status = WaitUntil(lock, waiter, task != 0, over, deadline, interrupted);
+  const Status status = WaitUntil(lock, waiter, nests, over, deadline, interrupted);
   objects_.StopWaiting(ids, &waiter);
   auto stream = streams_.find(id);
   const bool dropped = stream == streams_.end();
   if (!dropped) std::erase(stream->second.waiting, &waiter.wake);
-  if (task != 0) {
-    task_waiter_ = outer;
-    EndBlock(task, /*done=*/over() && !dropped);
-  }
+  if (nests) task_waiter_ = outer;
+  if (task != 0) EndBlock(task, /*done=*/over() && !dropped);
   return over() ? Status() : status;
 }
 
@@ -189,14 +188,24 @@ Status Peer::AwaitConsumer(TaskId task, const std::function<bool()>& has_window,
                            const std::atomic<bool>& cancelled) {
   std::unique_lock lock(mutex_);
   Waiter waiter;
-  Waiter* outer = std::exchange(task_waiter_, &waiter);
+  Waiter* outer = task_waiter_;
+  const bool nests = host_->IsTaskThread();
+  if (nests) {
+    task_waiter_ = &waiter;
+  } else {
+    producers_.push_back(&waiter);
+  }
   lock.unlock();
   if (std::vector<TaskId> queue = host_->BeginBlock(); !queue.empty()) SendReturned(queue, false);
   transport_->Flush();  // the item
   lock.lock();
   const auto over = [&] { return has_window() || cancelled || ended_; };
-  (void)WaitUntil(lock, waiter, /*in_task=*/true, over, std::nullopt, nullptr);
-  task_waiter_ = outer;
+  (void)WaitUntil(lock, waiter, nests, over, std::nullopt, nullptr);
+  if (nests) {
+    task_waiter_ = outer;
+  } else {
+    std::erase(producers_, &waiter);
+  }
   EndBlock(task, /*done=*/has_window());
   if (ended_) return Disconnected();
   return cancelled ? Status(Code::kCancelled, "the task was asked to stop") : Status();

@@ -89,23 +89,17 @@ Status Peer::TakeCredit(std::unique_lock<std::mutex>& lock, size_t bytes, bool b
 }
 
 Result<ObjectId> Peer::Submit(uint32_t class_id, uint32_t num_returns,
-                              std::vector<Argument> arguments, bool block,
-                              std::span<const std::string> keywords, ObjectId keep,
-                              const Interrupted* interrupted) {
+                              std::vector<Argument> arguments, const SubmitOptions& options) {
   thread_local v1::PeerFrame frame;  // as above
   v1::Submit* submit = frame.mutable_submit();
   submit->Clear();
   std::vector<ObjectId> temporaries;
-  Status status = AddArguments(std::move(arguments), keywords, submit, &temporaries);
-  if (keep != 0) submit->add_nested_refs(keep);
   const ObjectId first = NextIds(num_returns);
   bool streaming = false;
+  Status status = FillSubmit(first, class_id, std::move(arguments), options, submit, &temporaries);
   if (status.ok()) {
-    submit->set_task_id(first);
-    submit->set_class_id(class_id);
-    if (host_) submit->set_parent_task_id(host_->TaskOfThisThread());
     std::unique_lock lock(mutex_);
-    status = TakeCredit(lock, submit->args().size(), block, interrupted);
+    status = TakeCredit(lock, submit->args().size(), options.block, options.interrupted);
     if (status.ok()) {
       for (uint32_t i = 0; i < num_returns; ++i) {
         objects_.AddHandle(first + i, /*from_head=*/true);
@@ -118,6 +112,18 @@ Result<ObjectId> Peer::Submit(uint32_t class_id, uint32_t num_returns,
   for (ObjectId id : temporaries) Release(id);
   if (!status.ok()) return status;
   return first;
+}
+
+Status Peer::FillSubmit(TaskId task, uint32_t class_id, std::vector<Argument> arguments,
+                        const SubmitOptions& options, v1::Submit* submit,
+                        std::vector<ObjectId>* temporaries) {
+  Status status = AddArguments(std::move(arguments), options.keywords, submit, temporaries);
+  if (options.keep != 0) submit->add_nested_refs(options.keep);
+  submit->set_task_id(task);
+  submit->set_class_id(class_id);
+  if (host_) submit->set_parent_task_id(host_->TaskOfThisThread());
+  submit->set_actor_id(options.actor);
+  return status;
 }
 
 Status Peer::Cancel(ObjectId id, bool force) {

@@ -68,6 +68,16 @@ std::optional<PassedStore> RingTransport::TakeStore() {
   return std::exchange(store_, {-1, 0});
 }
 
+// Who leads may sleep in the futex, where no condition variable reaches it.
+void RingTransport::Wake() {
+  woken_ = true;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  auto parked = static_cast<uint32_t>(Bell::kParked);
+  if (bell().compare_exchange_strong(parked, static_cast<uint32_t>(Bell::kAwake))) {
+    shm::FutexWake(&bell());
+  }
+}
+
 void RingTransport::Break() {
   shutdown(socket_fd_, SHUT_RDWR);
 }
@@ -246,7 +256,7 @@ void RingTransport::Lead(std::unique_lock<std::mutex>& lock, const std::function
 void RingTransport::Park(Deadline deadline) {
   SetBell(Bell::kParked);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (reader_.empty() && !hung_up_) {
+  if (reader_.empty() && !hung_up_ && !woken_.exchange(false)) {
     shm::FutexWait(&bell(), static_cast<uint32_t>(Bell::kParked), deadline.value_or(kNever));
   }
   SetBell(Bell::kAwake);

@@ -38,6 +38,7 @@ class RingTransport : public Transport {
   void Flush() override {}  // nothing is ever held back
   bool Wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
             const std::function<bool()>& done, Deadline deadline) override;
+  void Wake() override;
   void Break() override;
 
   std::optional<PassedStore> TakeStore() override;
@@ -87,6 +88,7 @@ class RingTransport : public Transport {
   std::vector<std::condition_variable*> followers_;
   std::condition_variable led_;  // the leader has gone, with hung_up_
   std::atomic<bool> hung_up_ = false;
+  std::atomic<bool> woken_ = false;  // Wake was called since the leader last looked
   std::thread listener_;
 };
 

@@ -75,6 +75,9 @@ class Transport {
   virtual bool Wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
                     const std::function<bool()>& done, Deadline deadline) = 0;
 
+  // Has whoever waits look at done() again: something else than a frame has changed it.
+  virtual void Wake() {}
+
   // The store segment, if it came with the connection, once; nothing: it is to be fetched from
   // Welcome.store_socket.
   virtual std::optional<PassedStore> TakeStore() { return std::nullopt; }

@@ -9,10 +9,10 @@
 namespace kiln {
 namespace {
 
-constexpr std::array<std::string_view, 10> kKindNames = {
+constexpr std::array<std::string_view, 12> kKindNames = {
     "TASK_FAILED",        "WORKER_CRASHED",     "CANCELLED",         "TIMED_OUT",
     "UNSCHEDULABLE",      "FUNCTION_NOT_FOUND", "INVALID_ARGUMENTS", "OBJECT_STORE_FULL",
-    "RESOURCE_EXHAUSTED", "OBJECT_LOST"};
+    "RESOURCE_EXHAUSTED", "OBJECT_LOST",        "ACTOR_DIED",        "ACTOR_UNAVAILABLE"};
 
 // Nothing an error says needs more; deeper input is hostile.
 constexpr size_t kMaxDepth = 4;

@@ -22,6 +22,8 @@ enum class ErrorKind : uint8_t {
   kObjectStoreFull,    // no room for a result
   kResourceExhausted,  // another bound of limits.h
   kObjectLost,         // nobody makes this object any more
+  kActorDied,          // the actor that was called is dead, or died and is not started anew
+  kActorUnavailable,   // the actor died while it had the call, and is being started anew
 };
 
 // "TASK_FAILED", ...; the names of the wire.

@@ -139,7 +139,8 @@ static void Explain(PyObject* place) {
   Py_DECREF(place);
 }
 
-PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* keywords) {
+PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* keywords,
+                          ObjectId actor) {
   if (!CheckUsable()) return nullptr;
   std::vector<peer::Argument> arguments;
   std::vector<std::string> names;
@@ -165,8 +166,9 @@ PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* 
   Result<ObjectId> first = Status();
   {
     WithoutGil others_may_run;
-    first = peer_->Submit(kind.class_id, kind.num_returns, std::move(arguments), /*block=*/true,
-                          names, kind.keep, CheckSignals());
+    first = peer_->Submit(
+        kind.class_id, kind.num_returns, std::move(arguments),
+        {.keywords = names, .keep = kind.keep, .actor = actor, .interrupted = CheckSignals()});
   }
   if (!first.ok()) return SetError(first.status()), nullptr;
   std::shared_ptr<Session> self = shared_from_this();

@@ -43,8 +43,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // Each returns a new reference, or null with a Python error set.
   //
   // `arguments`: a tuple; `keywords`: a dict or null. Returns: a ref, or a list of them if the kind
-  // has several results.
-  PyObject* Submit(const TaskKind& kind, PyObject* arguments, PyObject* keywords);
+  // has several results. `actor`: of a kind of method: the one that is called.
+  PyObject* Submit(const TaskKind& kind, PyObject* arguments, PyObject* keywords,
+                   ObjectId actor = 0);
   PyObject* Put(PyObject* value);
   // Puts what `dump` makes of the object: see EncodeByPickle.
   PyObject* PutPickled(PyObject* object, PyObject* dump);
