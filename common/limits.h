@@ -90,6 +90,25 @@ inline constexpr size_t kIdleForkServers = 4;
 inline constexpr size_t kCrashLines = 20;
 inline constexpr size_t kCrashLineBytes = 1'024;
 
+// --- actors ------------------------------------------------------------------------------------
+
+// Actors that are not dead. Each has a process and half a megabyte of rings; a system allows a user
+// some 10,000 processes and each some threads. Beyond it a new one is dead with RESOURCE_EXHAUSTED.
+inline constexpr size_t kMaxActors = 4'096;
+// Calls sent to an actor beyond those that may run, if they are short (kPipelineWork): what may be
+// lost, or run again, when it dies. At 1 us a call this hides a round trip of 0.5 ms.
+inline constexpr uint32_t kMaxCallsAhead = 512;
+// Wait before an actor that died without having ended a call is started anew: doubles from the
+// first to the second. The first time there is none.
+inline constexpr Duration kRestartBackoffFirst = milliseconds(100);
+inline constexpr Duration kRestartBackoffMost = seconds(5);
+// Dead actors remembered for `kiln list actors`, oldest forgotten first.
+inline constexpr size_t kDeadActorsKept = 1'000;
+// Groups of calls of one actor. Beyond it the class is refused with InvalidArgument.
+inline constexpr size_t kMaxCallGroups = 64;
+// Calls of one group that may run at the same time; beyond it InvalidArgument.
+inline constexpr uint32_t kMaxConcurrency = 1'000'000;
+
 // --- objects -----------------------------------------------------------------------------------
 
 // Values up to this size ride in frames; larger ones go through the store. See docs/benchmarks.md.

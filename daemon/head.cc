@@ -207,6 +207,9 @@ void Head::CarryOut(core::Decision& decision) {
     void operator()(const core::RetireWorker& d) {
       if (auto* session = Worker(d.worker)) session->SendGoodbye("no longer needed");
     }
+    void operator()(const core::EndActor& d) {
+      if (auto* session = Worker(d.worker)) session->SendLeave();
+    }
     void operator()(const core::RunTask& d) {
       if (auto* session = Worker(d.worker)) session->SendRun(d);
     }
@@ -275,6 +278,11 @@ void Head::ArmTimer() {
 }
 
 void Head::OnWorkerLines(WorkerId worker, std::vector<std::string> lines) {
+  if (std::optional<core::ActorView> actor = core_.FindHosted(worker)) {
+    sessions::Session* driver = actor->root != 0 ? sessions_->Find(actor->root) : nullptr;
+    if (driver) driver->SendLogLines(actor->label, launcher_->FindPid(worker), std::move(lines));
+    return;
+  }
   sessions::Session::LastRun from;
   if (std::optional<core::TaskView> task = core_.FindRunningTask(worker)) {
     from = {task->class_id, task->root};

@@ -27,6 +27,36 @@ bool AnyNegative(const Resources& resources) {
                      [](const auto& entry) { return entry.second < 0; });
 }
 
+Status CheckActor(const TaskClass& task_class) {
+  const ActorOptions& options = *task_class.actor;
+  if (task_class.streaming || task_class.num_returns != 1) {
+    return Invalid(task_class, "is a constructor and has results");
+  }
+  if (options.max_restarts < -1) {
+    return Invalid(task_class, "max_restarts is " + std::to_string(options.max_restarts) +
+                                   ", must be -1 (without end) or more");
+  }
+  if (AnyNegative(options.held)) {
+    return Invalid(task_class, "an amount of resources is negative or not a number");
+  }
+  if (options.groups.size() > limits::kMaxCallGroups) {
+    return Invalid(task_class, "has " + std::to_string(options.groups.size()) +
+                                   " concurrency groups, at most " +
+                                   std::to_string(limits::kMaxCallGroups) + " are allowed");
+  }
+  const auto check_limit = [&](const std::string& name, uint32_t limit) {
+    if (limit >= 1 && limit <= limits::kMaxConcurrency) return Status();
+    return Invalid(task_class, name + " is " + std::to_string(limit) + ", must be 1 to " +
+                                   std::to_string(limits::kMaxConcurrency));
+  };
+  if (Status s = check_limit("max_concurrency", options.max_concurrency); !s.ok()) return s;
+  for (const auto& [name, limit] : options.groups) {
+    if (name.empty()) return Invalid(task_class, "has a concurrency group without a name");
+    if (Status s = check_limit("concurrency group " + name, limit); !s.ok()) return s;
+  }
+  return {};
+}
+
 Status Check(const TaskClass& task_class) {
   if (task_class.name.empty()) return Invalid(task_class, "has no name");
   if (task_class.function.empty()) return Invalid(task_class, "names no function");
@@ -47,6 +77,8 @@ Status Check(const TaskClass& task_class) {
   if (AnyNegative(task_class.resources)) {
     return Invalid(task_class, "an amount of resources is negative or not a number");
   }
+  if (task_class.actor && task_class.method) return Invalid(task_class, "makes an actor and calls one");
+  if (task_class.actor) return CheckActor(task_class);
   return {};
 }
 
@@ -58,7 +90,8 @@ Result<ClassId> ClassTable::Intern(TaskClass task_class) {
   const auto id = static_cast<ClassId>(classes_.size());
   const ShapeId shape = InternShape(task_class);
   by_class_.emplace(task_class, id);
-  const bool repeatable = task_class.max_retries != 0 && task_class.timeout == Duration{0};
+  const bool repeatable =
+      task_class.max_retries != 0 && task_class.timeout == Duration{0} && !task_class.actor;
   classes_.push_back(Record{std::move(task_class), shape, -1, repeatable});
   return id;
 }
@@ -67,10 +100,10 @@ ShapeId ClassTable::InternShape(const TaskClass& task_class) {
   const ProgramId program = task_class.program;
   const Resources& resources = task_class.resources;
   const auto next = static_cast<ShapeId>(shapes_.size());
-  auto [entry, fresh] = by_shape_.emplace(std::pair{program, resources}, next);
+  const bool creation = task_class.actor.has_value();
+  auto [entry, fresh] = by_shape_.emplace(std::tuple{program, resources, creation}, next);
   if (fresh) {
-    const int64_t cpu_units = std::llround(resources.num_cpus() * Resources::kUnit);
-    shapes_.push_back(Shape{program, resources, cpu_units});
+    shapes_.push_back(Shape{program, resources, resources.cpu_units(), creation});
   }
   return entry->second;
 }

@@ -7,7 +7,7 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <utility>
+#include <tuple>
 
 #include "common/status.h"
 #include "daemon/core/task.h"
@@ -22,6 +22,7 @@ struct Shape {
   ProgramId program = kLibraryHost;
   Resources resources;
   int64_t cpu_units = 0;  // of resources
+  bool creation = false;  // its worker becomes an actor's
 };
 
 class ClassTable {
@@ -58,7 +59,7 @@ class ClassTable {
   std::deque<Record> classes_;
   std::map<TaskClass, ClassId> by_class_;
   std::deque<Shape> shapes_;
-  std::map<std::pair<ProgramId, Resources>, ShapeId> by_shape_;
+  std::map<std::tuple<ProgramId, Resources, bool>, ShapeId> by_shape_;
 };
 
 }  // namespace kiln::core

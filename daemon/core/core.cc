@@ -87,7 +87,7 @@ void Core::State::GiveBackMemory() {
 }
 
 void Core::State::Settle() {
-  while (!failing.empty() || !unwanted.empty() || !forsaken.empty()) {
+  while (!failing.empty() || !unwanted.empty() || !forsaken.empty() || !dropped.empty()) {
     // In order, so that a chain of errors names its tasks in the order they failed.
     for (TaskId id : std::exchange(failing, {})) {
       if (Task* task = tasks.Find(id)) FailByArgument(*task);
@@ -97,6 +97,12 @@ void Core::State::Settle() {
       if (!task || task->cancel_asked || !objects.Find(id)->unwanted()) continue;
       CancelTree(*task, /*force=*/false);
       changed = true;  // not always inside of an event: see ForgetDelivered
+    }
+    for (ActorId id : std::exchange(dropped, {})) {
+      Actor* actor = actors.Find(id);
+      if (!actor || !objects.Find(id)->unwanted()) continue;
+      DropActor(*actor);
+      changed = true;
     }
     settling.swap(unwanted);
     for (Object* object : settling) {
@@ -120,6 +126,7 @@ void Core::State::ForgetDelivered() {
 void Core::State::RunTimer(const Timer& timer) {
   Task* task = tasks.Find(timer.subject);
   Worker* worker = workers.Find(timer.subject);
+  Actor* actor = actors.Find(timer.subject);
   switch (timer.kind) {
     case TimerKind::kTaskTimeout:
       if (task) OnTimeout(*task);
@@ -141,6 +148,9 @@ void Core::State::RunTimer(const Timer& timer) {
       break;
     case TimerKind::kWorkerIdle:
       if (worker) worker->idle_timer = false;  // RetireExcess looks at all idle ones
+      break;
+    case TimerKind::kRestart:
+      if (actor) OnRestartDue(*actor);
       break;
     case TimerKind::kProgram:
       break;  // AdjustWorkers looks at all programs

@@ -45,6 +45,8 @@ struct TaskOutcome {
   bool failed = false;
   bool retryable = false;  // with failed
   microseconds run_time{0};
+  std::string actor_repr;    // of a constructor: what the instance says of itself
+  bool actor_exits = false;  // the actor ends by its own wish
 };
 
 enum class SessionKind { kDriver, kWorker };
@@ -89,11 +91,32 @@ struct TaskRow {  // see TaskInfo in state.proto
   Time ended{};  // of a finished task
 };
 
+struct ActorView {
+  ActorId id;
+  bool dead;
+  SessionNumber root;         // driver it lives for; kHeadSession: detached
+  const std::string* handle;  // an encoded ActorClass
+  std::string label;          // what it says of itself, else the name of its class
+};
+
+struct ActorRow {  // see ActorInfo in actor.proto
+  ActorId id;
+  std::string class_name, state, name, name_space, detail, repr;
+  int64_t pid;
+  SessionNumber root;
+  uint32_t restarts;
+  int max_restarts;
+  uint64_t pending_calls, finished_calls;
+  uint32_t references;
+  Resources held;
+  Time created;
+};
+
 struct WorkerRow {
   WorkerId id;
-  std::string state;  // STARTING, IDLE, BUSY, BLOCKED, LEAVING
+  std::string state;  // STARTING, IDLE, BUSY, BLOCKED, ACTOR, LEAVING
   ProgramId program;
-  std::string task;  // name of the innermost running one
+  std::string task;  // name of the innermost running one, or of the actor
   uint32_t assigned;
   uint64_t finished;
 };
@@ -110,6 +133,7 @@ struct Totals {
   uint32_t workers, workers_idle, workers_blocked, drivers;
   uint64_t tasks_waiting, tasks_ready, tasks_running, tasks_finished, tasks_failed;
   uint64_t queued_bytes, objects;
+  uint32_t actors, actors_starting;  // not dead; of those, without an instance
   std::vector<std::string> worker_failures;  // per program that cannot start, with the reason
 };
 
@@ -179,6 +203,22 @@ class Core {
 
   // True if the bounds on queued tasks and bytes leave no room: unary clients are refused then.
   bool QueueFull() const;
+
+  // Makes an actor, and queues its constructor like a task. The actor's object is there from now on
+  // with one reference for the session (for a detached one: also for kHeadSession, until it is
+  // dead). When nobody refers to it, calls included, the actor ends.
+  // Returns: its id; or, with get_if_exists, that of the actor that has the name, with one reference
+  //          for the session.
+  // Errors:  AlreadyExists (the name is taken); InvalidArgument as OnTaskSubmitted, the caller ends
+  //          the session.
+  Result<ActorId> OnActorSubmitted(ActorSpec spec, Time now);
+  // The session asks for the actor of that name. Returns: its id, with one reference for the
+  // session (none for kHeadSession). Errors: NotFound.
+  Result<ActorId> OnActorSought(SessionNumber session, const std::string& name_space,
+                                const std::string& name, Time now);
+  // Ends the actor at once: its calls fail with ActorDied. may_restart: only its process, as if it
+  // had crashed. Unknown and dead ones are passed over.
+  void OnActorKilled(ActorId actor, bool may_restart, Time now);
 
   // Requires: nothing; a report about a task that this worker does not have is ignored (it was
   // cancelled or its worker given up meanwhile), its created objects freed. Values are moved out of
@@ -274,6 +314,15 @@ class Core {
   // Returns: the innermost task that runs on the worker, if any.
   std::optional<TaskView> FindRunningTask(WorkerId worker) const;
   std::optional<ObjectView> FindObject(ObjectId id) const;
+  // Returns: nothing if unknown; dead ones that somebody refers to are known.
+  std::optional<ActorView> FindActor(ActorId id) const;
+  std::optional<ActorId> FindActor(const std::string& name_space, const std::string& name) const;
+  // Returns: the actor that the worker hosts, if any.
+  std::optional<ActorView> FindHosted(WorkerId worker) const;
+  // Calls of the actor that the session has submitted and that have not ended.
+  uint64_t PendingCalls(ActorId actor, SessionNumber session) const;
+  // Newest first, with the last dead ones.
+  std::vector<ActorRow> ListActors() const;
   // Objects in the store segment by falling size, at most `limit`: who holds it when it is full.
   std::vector<ObjectView> BiggestObjects(size_t limit) const;
   // Name of the task that made an object, empty for put or when forgotten.

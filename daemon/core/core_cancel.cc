@@ -61,6 +61,7 @@ CancelOutcome Core::State::CancelOne(Task& task, bool force) {
   if (!force) return CancelOutcome::kAsked;
   const bool begun = std::any_of(worker.stack.begin(), worker.stack.end(),
                                  [&](const Frame& frame) { return frame.tasks.first() == &task; });
+  if (task.actor) return CancelOutcome::kAsked;  // its other calls need the process
   task.kill_asked = true;
   if (!begun) return CancelOutcome::kAsked;  // the worker hands it back, or see TakeOff
   Kill(worker, "its task " + classes.Get(task.task_class).name + " was cancelled by force");

@@ -37,13 +37,15 @@ struct Core::Invariants {
   std::string Timers() const;
   std::string Streams() const;
   std::string StreamBlocks() const;
+  std::string Actors() const;
+  std::string ActorOf(const Actor& actor) const;
 };
 
 std::string Core::CheckInvariants() const {
   const Invariants check{*state_};
   for (std::string broken :
        {check.Tasks(), check.Lines(), check.Workers(), check.Resources(), check.Sessions(),
-        check.Objects(), check.Timers(), check.Streams(), check.StreamBlocks()}) {
+        check.Objects(), check.Timers(), check.Streams(), check.StreamBlocks(), check.Actors()}) {
     if (!broken.empty()) return broken;
   }
   return {};
@@ -95,7 +97,10 @@ std::string Core::Invariants::TaskOf(const Task& task) const {
   if ((task.state == TaskState::kWaiting) != (unsealed > 0)) {
     return Of("state does not fit its arguments: task", task.id);
   }
-  for (uint32_t i = 0; i < state.classes.Get(task.task_class).num_returns; ++i) {
+  const TaskClass& task_class = state.classes.Get(task.task_class);
+  if (task.is_call != (task.actor && task_class.method)) return Of("no call of its actor:", task.id);
+  if (task_class.actor) return task.actor ? "" : Of("makes no actor: task", task.id);
+  for (uint32_t i = 0; i < task_class.num_returns; ++i) {
     const Object* result = state.objects.Find(task.id + i);
     if (result == nullptr || result->state != ObjectState::kPending || result->task() != task.id) {
       return Of("result is not pending: task", task.id);
@@ -130,12 +135,22 @@ std::string Core::Invariants::Lines() const {
       order.begin(), order.end(), [](const Line* a, const Line* b) { return a->rank < b->rank; });
   if (!sorted) return "the lines are out of order";
   if (ready != state.ready.size()) return "wrong length of the ready queue";
+  for (const auto& [id, actor] : state.actors.all()) {
+    for (const CallGroup& group : actor.groups) {
+      for (const auto& [caller, line] : group.lines) {
+        for (const Task* task = line.calls.first(); task; task = task->next) {
+          ready += task->state == TaskState::kReady;
+        }
+      }
+    }
+  }
   if (ready != state.tasks.in_state(TaskState::kReady)) return "a ready task is in no line";
   return {};
 }
 
 std::string Core::Invariants::Workers() const {
-  if (state.workers.alive() > state.options.max_workers) return "more workers than the cap";
+  const int cap = state.options.max_workers + std::max(1, state.options.num_workers);
+  if (state.workers.alive_for_tasks() > cap) return "more workers than the cap";
   std::map<WorkerState, int> counts;
   std::map<ShapeId, size_t> ahead;
   size_t assigned = 0;
@@ -173,6 +188,10 @@ std::string Core::Invariants::Workers() const {
 std::string Core::Invariants::StackOf(const Worker& worker) const {
   const std::string name = "worker " + std::to_string(worker.id) + " ";
   uint32_t assigned = 0, recalled = 0, ahead_us = 0;
+  if (worker.actor) {
+    if (worker.actor->worker != &worker) return name + "hosts an actor that says otherwise";
+    assigned += worker.actor->sent.size();
+  }
   for (const Frame& frame : worker.stack) {
     if (frame.tasks.empty()) return name + "has an empty frame";
     for (const Task* task = frame.tasks.first(); task; task = task->next) {
@@ -202,7 +221,9 @@ std::string Core::Invariants::StackOf(const Worker& worker) const {
   if (worker.stack.size() > limits::kMaxNestedDepth) return name + "is too deep";
   if (worker.blocked() && worker.stack.back().block->needed == 0) return name + "should resume";
   if (worker.state == WorkerState::kLeaving) return {};
+  if ((worker.actor != nullptr) != worker.hosted) return name + "hosts a dead actor";
   const WorkerState expected = worker.session == 0    ? WorkerState::kStarting
+                               : worker.actor         ? WorkerState::kActor
                                : worker.stack.empty() ? WorkerState::kIdle
                                : worker.blocked()     ? WorkerState::kBlocked
                                                       : WorkerState::kBusy;
@@ -217,6 +238,9 @@ std::string Core::Invariants::Resources() const {
       if (!frame.holds_resources) continue;
       free.Subtract(state.classes.ShapeOfClass(frame.tasks.first()->task_class).resources);
     }
+  }
+  for (const auto& [id, actor] : state.actors.all()) {
+    if (actor.holds) free.Subtract(actor.held);
   }
   // Compared by difference: one side may know a custom resource by name with nothing of it.
   core::Resources difference = free;
@@ -245,6 +269,9 @@ std::string Core::Invariants::Sessions() const {
       if (!frame.holds_resources) continue;
       sums[task.root].cpu_units += state.classes.ShapeOfClass(task.task_class).cpu_units;
     }
+  }
+  for (const auto& [id, actor] : state.actors.all()) {
+    if (actor.holds) sums[actor.root].cpu_units += actor.held.cpu_units();
   }
   for (const auto& [number, session] : state.sessions.all()) {
     const std::string name = "session " + std::to_string(number) + " ";
@@ -282,7 +309,12 @@ std::string Core::Invariants::Objects() const {
     if (references != session.reference_count) return "wrong sum of a session's references";
     for (ObjectId id : session.created) created[id] = session.number;
   }
+  for (const auto& [id, actor] : state.actors.all()) {
+    for (ObjectId ref : actor.refs) ++expected[ref].second;
+    for (ObjectId ref : actor.nested_refs) ++expected[ref].second;
+  }
   state.tasks.ForEach([&](const Task& task) {
+    if (task.is_call) ++expected[task.actor->id].second;
     if (!task.arguments) return;
     for (ObjectId id : task.arguments->ids) ++expected[id].second;
   });
@@ -300,7 +332,9 @@ std::string Core::Invariants::Objects() const {
     if (pending && !state.tasks.Find(object.task())) broken = Of("nobody makes", object.id);
     const bool sealed = object.state == ObjectState::kSealed;
     if (sealed && object.interest) broken = Of("sealed and awaited:", object.id);
-    if (sealed && object.unwanted() && !object.kept) broken = Of("unwanted and kept:", object.id);
+    const bool constructing = object.is_actor() && state.tasks.Find(object.id);
+    if (object.is_actor() && !state.actors.Find(object.id)) broken = Of("no actor:", object.id);
+    if (sealed && object.unwanted() && !object.kept && !constructing) broken = Of("unwanted and kept:", object.id);
     if ((object.state == ObjectState::kCreated) != created.contains(object.id)) {
       broken = Of("nobody writes", object.id);
     }
@@ -321,7 +355,7 @@ std::string Core::Invariants::Timers() const {
     }
   }
   if (!state.failing.empty() || !state.unwanted.empty() || !state.settling.empty() ||
-      !state.forsaken.empty())
+      !state.forsaken.empty() || !state.dropped.empty())
     return "notes are left over";
   return {};
 }
@@ -366,6 +400,71 @@ std::string Core::Invariants::StreamBlocks() const {
       if (awaited->second.handed >= block.items) return Of("has its item: task", task.id);
       if (awaited->second.waiter != id) return Of("would not be told of its item: task", task.id);
     }
+  }
+  return {};
+}
+
+std::string Core::Invariants::Actors() const {
+  std::map<ProgramId, int> programs;
+  for (const auto& [id, actor] : state.actors.all()) {
+    if (std::string broken = ActorOf(actor); !broken.empty()) return broken;
+    if (actor.state == ActorState::kDead) continue;
+    ++programs[state.classes.Get(actor.creation).program];
+    if (!actor.name.empty() && state.actors.FindNamed(actor.name_space, actor.name) != &actor) {
+      return Of("not found by its name: actor", id);
+    }
+  }
+  for (const auto& [id, program] : state.workers.programs()) {
+    if (program.actors != programs[id]) return "wrong count of actors of a program";
+  }
+  return {};
+}
+
+std::string Core::Invariants::ActorOf(const Actor& actor) const {
+  const Object* object = state.objects.Find(actor.id);
+  if (object == nullptr || !object->is_actor()) return Of("no object stands for actor", actor.id);
+  if (actor.worker && actor.worker->actor != &actor) return Of("its worker disagrees:", actor.id);
+  if (actor.state == ActorState::kAlive && !actor.worker) return Of("alive nowhere:", actor.id);
+  const Task* creation = state.tasks.Find(actor.id);
+  const bool awaited =
+      actor.state == ActorState::kPending ||
+      (actor.state == ActorState::kRestarting && actor.restart_at == kNever);
+  if (awaited != (creation != nullptr)) return Of("its constructor is amiss:", actor.id);
+  if (actor.holds == actor.all_blocked() && actor.worker) return Of("holds wrongly:", actor.id);
+  std::map<std::string, uint32_t> sent;
+  for (const Task* task = actor.sent.first(); task; task = task->next) {
+    if (task->actor != &actor || task->worker != actor.worker) return Of("foreign:", task->id);
+    if (task->is_call) ++sent[state.classes.Get(task->task_class).group];
+    const bool blocked = actor.blocks.contains(task->id);
+    if (blocked != (task->state == TaskState::kBlocked)) return Of("wrong state:", task->id);
+    if (blocked && actor.blocks.at(task->id).needed == 0) return Of("should go on:", task->id);
+  }
+  uint64_t waiting = 0;
+  for (const CallGroup& group : actor.groups) {
+    if (group.sent != sent[group.name]) return Of("counts what it sent wrongly: actor", actor.id);
+    size_t turns = 0;
+    for (const auto& [caller, line] : group.lines) {
+      if (line.calls.empty()) return Of("an empty line of actor", actor.id);
+      waiting += line.calls.size();
+      uint64_t before = 0;
+      for (const Task* task = line.calls.first(); task; task = task->next) {
+        if (task->actor != &actor || task->session != caller) return Of("misplaced:", task->id);
+        if (task->sequence <= before) return Of("out of order:", task->id);
+        before = task->sequence;
+      }
+      const bool in_turn = line.calls.first()->state == TaskState::kReady;
+      if (in_turn != line.in_turn) return Of("a line is out of turn of actor", actor.id);
+      turns += in_turn;
+    }
+    if (turns != group.turns.size()) return Of("wrong turns of actor", actor.id);
+    const bool idle = actor.state == ActorState::kAlive && !actor.worker->killed &&
+                      group.sent < group.limit && !group.turns.empty();
+    if (idle) return Of("could send a call: actor", actor.id);
+  }
+  if (waiting != actor.waiting) return Of("counts its calls wrongly: actor", actor.id);
+  const bool dead = actor.state == ActorState::kDead;
+  if (dead && (actor.worker || waiting > 0 || !actor.sent.empty() || !actor.refs.empty())) {
+    return Of("dead and not rid of all: actor", actor.id);
   }
   return {};
 }

@@ -11,21 +11,27 @@
 #include "daemon/core/core_state.h"
 
 namespace kiln::core {
-namespace {
-
-// A list of objects of which the walk has seen those before `next`.
-struct Branch {
-  const std::vector<ObjectId>* ids;
-  size_t next;
-  size_t end;
-};
-
-}  // namespace
 
 bool Core::State::MayRun(const Task& task, const Worker& worker, Where where) const {
   const Shape& shape = classes.ShapeOfClass(task.task_class);
-  if (where == Where::kNested && shape.program != worker.program) return false;
+  if (where == Where::kNested && (shape.program != worker.program || shape.creation)) return false;
   return shape.resources.FitsIn(free);
+}
+
+// A call waits for its arguments and those of the first call of its line, and for what the calls
+// wait for that run before it.
+// Returns: the constructor of its actor, if it has not ended.
+Task* Core::State::AppendCall(const Task& call, std::vector<Branch>& branches) {
+  const auto append = [&](const Task& task) {
+    if (task.state != TaskState::kWaiting) return;
+    branches.push_back({&task.arguments->ids, 0, task.arguments->refs});
+  };
+  append(call);
+  if (call.worker == nullptr) append(*GroupOf(call).lines.at(call.session).calls.first());
+  for (const auto& [id, block] : call.actor->blocks) {
+    branches.push_back({&block.ids, block.first_unsealed, block.ids.size()});
+  }
+  return tasks.Find(call.actor->id);
 }
 
 // Requires: the worker is blocked.
@@ -56,15 +62,19 @@ Task* Core::State::FindAwaited(const Worker& worker, Where where, size_t limit) 
     if (object == nullptr || object->state != ObjectState::kPending) continue;
     Task* task = tasks.Find(object->task());
     if (task == nullptr || !seen.insert(task->id).second) continue;
+    if (task->is_call) {
+      if (Task* creation = AppendCall(*task, branches); creation && seen.insert(creation->id).second) {
+        task = creation;  // all calls wait for it
+      } else {
+        continue;
+      }
+    }
     if (task->state == TaskState::kReady && MayRun(*task, worker, where)) return task;
     if (task->state == TaskState::kWaiting) {
       branches.push_back({&task->arguments->ids, 0, task->arguments->refs});
     } else if (task->state == TaskState::kBlocked) {
-      for (const Frame& frame : task->worker->stack) {
-        if (frame.tasks.first() != task) continue;
-        branches.push_back(
-            {&frame.block->ids, frame.block->first_unsealed, frame.block->ids.size()});
-      }
+      const Block& block = *BlockOf(*task);
+      branches.push_back({&block.ids, block.first_unsealed, block.ids.size()});
     }
   }
   return nullptr;
@@ -107,13 +117,16 @@ bool Core::State::IsStuck() {
   const bool still = !ready.empty() && workers.in_state(WorkerState::kBlocked) > 0 &&
                      workers.in_state(WorkerState::kBusy) == 0 &&
                      workers.in_state(WorkerState::kStarting) == 0 &&
-                     workers.in_state(WorkerState::kLeaving) == 0;
+                     workers.leaving_for_tasks() == 0;
   if (!still || AwaitsDriver()) return false;
+  for (const auto& [id, actor] : actors.all()) {
+    if (actor.runs()) return false;
+  }
   const auto can_move = [this](const Line* line) {
     const Shape& shape = classes.GetShape(line->shape);
     const Program& program = workers.ProgramOf(shape.program);
     if (!shape.resources.FitsIn(free) || now < program.retry_at) return false;
-    return !program.idle.empty() || CanStart(program) || FindSpare(program.id) != nullptr;
+    return !program.idle.empty() || CanStart(program, shape.creation ? 1 : 0) || FindSpare(program.id) != nullptr;
   };
   const std::vector<Line*>& lines = ready.Order();
   return std::none_of(lines.begin(), lines.end(), can_move);
@@ -129,13 +142,14 @@ bool Core::State::FailUnreachable() {
     Task* task = FindAwaited(worker, Where::kAnywhere, SIZE_MAX);
     if (task == nullptr) continue;
     const ProgramId program = classes.ShapeOfClass(task->task_class).program;
-    if (workers.alive() < CapFor(program) || FindSpare(program)) continue;
+    if (task->actor) continue;  // there is always room for its process
+    if (workers.alive_for_tasks() < CapFor(program) || FindSpare(program)) continue;
     const std::string why = program == worker.program
                                 ? "it would be nested more than " +
                                       std::to_string(limits::kMaxNestedDepth) + " tasks deep"
                                 : "it needs a worker of another program";
     FailTask(*task, MakeError(*task, ErrorKind::kResourceExhausted,
-                              "all " + std::to_string(workers.alive()) +
+                              "all " + std::to_string(workers.alive_for_tasks()) +
                                   " workers are blocked and none can run this task: " + why));
     return true;
   }

@@ -198,6 +198,7 @@ void Core::State::Unpin(ObjectId id) {
 void Core::State::FreeIfUnwanted(Object& object) {
   if (!object.unwanted()) return;
   if (object.state == ObjectState::kPending) return NoteForsaken(object);
+  if (object.is_actor()) return dropped.push_back(object.id);
   if (object.state != ObjectState::kSealed) return;
   if (object.kept || object.noted) return;
   object.noted = true;

@@ -35,6 +35,7 @@ void Core::OnSessionClosed(SessionNumber number, Time now) {
   program.kept_by -= session->keeps_ready ? 1 : 0;
   state.CloseSession(*session);
   state.Settle();
+  state.BuryRooted(number);
   state.CancelRooted(number);
   state.Settle();
   state.CloseProgram(program);
@@ -156,7 +157,8 @@ void Core::State::CancelRooted(SessionNumber root) {
     Task* task = tasks.Find(id);
     if (task == nullptr) continue;
     CancelOne(*task, /*force=*/false);
-    if ((task = tasks.Find(id)) != nullptr) SetKill(*task);
+    task = tasks.Find(id);
+    if (task != nullptr && !task->actor) SetKill(*task);  // a detached actor lives on
   }
 }
 

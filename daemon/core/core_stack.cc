@@ -26,10 +26,8 @@ void Core::OnUnblocked(SessionNumber session, TaskId blocked_task, Time now) {
   state.Begin(now);
   Task* task = state.tasks.Find(blocked_task);
   if (task && task->worker && task->worker->session == session) {
-    for (Frame& frame : task->worker->stack) {
-      if (frame.tasks.first() == task && frame.block) frame.block->needed = 0;
-    }
-    state.ResumeInnermost(*task->worker);
+    if (Block* block = state.BlockOf(*task)) block->needed = 0;
+    state.ResumeIfDone(*task);
   }
   state.Finish();
 }
@@ -41,6 +39,7 @@ void Core::State::Assign(Task& task, Worker& worker, Place place) {
   tasks.Move(task, TaskState::kAssigned);
   root.last_served = ++last_served;
   ready.Mark(root);
+  if (task.actor) return HostActor(task, worker);
   task.worker = &worker;
   ++worker.assigned;
   if (place == Place::kBehind) {
@@ -63,6 +62,7 @@ void Core::State::Assign(Task& task, Worker& worker, Place place) {
 
 // Requires: a worker has the task.
 void Core::State::TakeOff(Task& task) {
+  if (task.actor) return TakeOffCall(task);
   Worker& worker = *std::exchange(task.worker, nullptr);
   --worker.assigned;
   if (task.recalled) --worker.recalled;
@@ -107,6 +107,25 @@ void Core::State::GiveResources(const Task& task) {
   ready.Mark(root);
 }
 
+Block* Core::State::BlockOf(const Task& task) {
+  if (task.worker == nullptr) return nullptr;
+  if (task.actor) {
+    auto found = task.actor->blocks.find(task.id);
+    return found == task.actor->blocks.end() ? nullptr : &found->second;
+  }
+  for (Frame& frame : task.worker->stack) {
+    if (frame.tasks.first() == &task) return frame.block.get();
+  }
+  return nullptr;
+}
+
+// Lets a blocked task go on that has what it waited for, if it is innermost or a call.
+void Core::State::ResumeIfDone(Task& task) {
+  if (!task.actor) return ResumeInnermost(*task.worker);
+  const Block* block = BlockOf(task);
+  if (block && block->needed == 0) ResumeCall(task);
+}
+
 // Returns: the task if it may block: it is the innermost one of this session's worker, or blocked
 //          already. Else null.
 Task* Core::State::FindBlockable(SessionNumber session, TaskId id) {
@@ -114,12 +133,18 @@ Task* Core::State::FindBlockable(SessionNumber session, TaskId id) {
   if (task == nullptr || task->worker == nullptr || task->worker->session != session) {
     return nullptr;
   }
+  if (task->actor) return task;
   const bool innermost = task->worker->stack.back().tasks.first() == task;
   return innermost || task->state == TaskState::kBlocked ? task : nullptr;
 }
 
 // Requires: FindBlockable.
 void Core::State::BlockTask(Task& task, Block block) {
+  if (task.actor) {
+    task.actor->blocks[task.id] = std::move(block);
+    if (task.state != TaskState::kBlocked) tasks.Move(task, TaskState::kBlocked);
+    return AdjustHold(*task.actor);
+  }
   Worker& worker = *task.worker;
   for (Frame& frame : worker.stack) {
     if (frame.tasks.first() != &task) continue;
@@ -139,14 +164,10 @@ void Core::State::CountDelivery(const Waiter& waiter) {
   if (waiter.block == 0) return;
   Task* task = tasks.Find(waiter.blocked_task);
   if (task == nullptr || task->worker == nullptr) return;
-  Worker& worker = *task->worker;
-  for (size_t depth = worker.stack.size(); depth-- > 0;) {
-    Block* block = worker.stack[depth].block.get();
-    if (block == nullptr || block->number != waiter.block) continue;
-    if (block->needed > 0) --block->needed;
-    if (block->needed == 0) ResumeInnermost(worker);
-    return;
-  }
+  Block* block = BlockOf(*task);
+  if (block == nullptr || block->number != waiter.block) return;
+  if (block->needed > 0) --block->needed;
+  if (block->needed == 0) ResumeIfDone(*task);
 }
 
 // Lets the innermost task go on if it has what it waited for.
@@ -164,7 +185,7 @@ void Core::State::ResumeInnermost(Worker& worker) {
 }
 
 void Core::State::UpdateState(Worker& worker) {
-  if (worker.state == WorkerState::kLeaving) return busy.Remove(worker);
+  if (worker.state == WorkerState::kLeaving || worker.hosted) return busy.Remove(worker);
   const WorkerState state = worker.stack.empty() ? WorkerState::kIdle
                             : worker.blocked()   ? WorkerState::kBlocked
                                                  : WorkerState::kBusy;

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/core/actor_table.h"
 #include "daemon/core/busy_workers.h"
 #include "daemon/core/class_table.h"
 #include "daemon/core/core.h"
@@ -113,15 +114,65 @@ struct Core::State {
   void TakeOff(Task& task);
   void TakeResources(const Task& task);
   void GiveResources(const Task& task);
+  // Returns: what the task waits for; null if it is not blocked.
+  Block* BlockOf(const Task& task);
   Task* FindBlockable(SessionNumber session, TaskId id);
   void BlockTask(Task& task, Block block);
   void CountDelivery(const Waiter& waiter);
+  void ResumeIfDone(Task& task);
   void ResumeInnermost(Worker& worker);
   void UpdateState(Worker& worker);
   // The worker's queue or state changed, or what was asked of it: finds its place among the busy.
   void PlaceBusy(Worker& worker);
   void Recall(Worker& worker, size_t kept);
   void OnRecallDue(Worker& worker);
+
+  // --- core_actors.cc: from the constructor to the end -------------------------------------------
+  Actor& InsertActor(ActorSpec& spec);
+  // Queues the constructor of an actor again.
+  void RepeatCreation(Actor& actor);
+  // The worker is the actor's from now on. Requires: the constructor is ready, the worker idle.
+  void HostActor(Task& creation, Worker& worker);
+  void FinishCreation(Task& creation, TaskOutcome& outcome);
+  // Ends the constructor, and so the actor.
+  void FailCreation(Task& creation, ErrorInfo error);
+  enum class Ending { kKill, kLeave };
+  // The actor is dead from now on; `death`: what its calls fail with.
+  void BuryActor(Actor& actor, ErrorInfo death, Ending ending);
+  // The process of the actor ended; it is started anew if it may be.
+  void LoseActor(Actor& actor, int64_t pid, const std::string& reason);
+  bool MayRestart(const Actor& actor) const;
+  void OnRestartDue(Actor& actor);
+  // Nobody refers to the actor: it ends, or is forgotten.
+  void DropActor(Actor& actor);
+  // Ends the actors that a driver's session, or a worker that is gone, was the reason for.
+  void BuryRooted(SessionNumber root);
+  void BuryOwned(const Worker& owner);
+  ErrorInfo DeathOf(const Actor& actor, std::string message) const;
+  // What the actor holds becomes this.
+  void Hold(Actor& actor, const Resources& resources);
+  // Gives back what it holds while nothing of it goes on, and takes it again.
+  void AdjustHold(Actor& actor);
+  ActorRow RowOf(const Actor& actor) const;
+  std::string LabelOf(const Actor& actor) const;
+  // What an unfinished task waits for, in words.
+  std::string WaitsFor(const Task& task) const;
+
+  // --- core_calls.cc: calls of actors ------------------------------------------------------------
+  CallGroup& GroupOf(const Task& call);
+  // Puts a call in its place among those of its caller.
+  void Enqueue(Task& call);
+  void Dequeue(Task& call);
+  // The first call of the line may have changed: finds its place among the turns.
+  void PlaceLine(CallGroup& group, SessionNumber caller, CallLine& line);
+  size_t CallsToSend(const Actor& actor, const CallGroup& group) const;
+  void SendCalls(Actor& actor);
+  void TakeOffCall(Task& task);
+  // A blocked call, or constructor, goes on.
+  void ResumeCall(Task& task);
+  void FinishCall(Task& call, const TaskOutcome& outcome);
+  // All that have not ended, in the order they were submitted.
+  std::vector<TaskId> UnfinishedCalls(const Actor& actor) const;
 
   // --- core_streams.cc: tasks that hand items over while they run --------------------------------
   Stream& StreamOf(const Task& task);
@@ -158,6 +209,13 @@ struct Core::State {
 
   // --- core_nesting.cc: blocked workers run what they wait for -----------------------------------
   enum class Where { kNested, kAnywhere };
+  // A list of objects of which a walk has seen those before `next`.
+  struct Branch {
+    const std::vector<ObjectId>* ids;
+    size_t next;
+    size_t end;
+  };
+  Task* AppendCall(const Task& call, std::vector<Branch>& branches);
   Task* FindAwaited(const Worker& worker, Where where, size_t limit);
   bool MayRun(const Task& task, const Worker& worker, Where where) const;
   bool RunNested(bool stuck);
@@ -168,14 +226,20 @@ struct Core::State {
   int CapFor(ProgramId program) const;
   // Returns: an idle worker to be given up for one of `program`; null if there is none.
   Worker* FindSpare(ProgramId program);
-  bool CanStart(const Program& program) const;
+  // `creations`: tasks that wait for a worker and make it an actor's, which frees its place.
+  bool CanStart(const Program& program, int creations = 0) const;
   void Start(ProgramId program);
   void Leave(Worker& worker);
   void Retire(Worker& worker);
   void Kill(Worker& worker, std::string why);
   void AdjustWorkers();
-  bool MayGetWorker(const Program& program);
-  std::vector<std::pair<ProgramId, int>> CountDemand();
+  bool MayGetWorker(const Program& program, bool creation);
+  struct Demand {
+    ProgramId program = kLibraryHost;
+    int tasks = 0;      // that could run
+    int creations = 0;  // of those, that make actors
+  };
+  std::vector<Demand> CountDemand();
   bool MakeRoom(Program& program, int& room_coming);
   void RestoreReserve();
   void RetireExcess();
@@ -193,6 +257,7 @@ struct Core::State {
 
   ClassTable classes;
   TaskTable tasks;
+  ActorTable actors;
   ObjectTable objects;
   SessionTable sessions;
   ReadyQueue ready;
@@ -215,6 +280,7 @@ struct Core::State {
   // Notes for Settle.
   std::vector<TaskId> failing;    // an argument is an error
   std::vector<TaskId> forsaken;   // streams whose end nobody refers to: to be cancelled
+  std::vector<ActorId> dropped;   // actors that nobody refers to
   std::vector<Object*> unwanted;  // to be freed if still unwanted; each once, see Object::noted
   std::vector<Object*> settling;  // of those, the ones under way; empty between events
 

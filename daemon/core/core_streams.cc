@@ -110,8 +110,10 @@ Status Core::State::CheckYield(const Worker& worker, const Task& task, uint64_t 
     return Status(Code::kInvalidArgument, "stream " + FormatRef(task.id) + ": " + what);
   };
   if (!classes.Get(task.task_class).streaming) return invalid("the task makes none");
-  const bool begun = std::any_of(worker.stack.begin(), worker.stack.end(),
-                                 [&](const Frame& frame) { return frame.tasks.first() == &task; });
+  const bool begun =
+      task.actor || std::any_of(worker.stack.begin(), worker.stack.end(), [&](const Frame& frame) {
+        return frame.tasks.first() == &task;
+      });
   if (!begun) return invalid("an item of a task that has not begun");
   const uint64_t expected = streams.find(task.id)->second.produced;
   if (index != expected || index >= limits::kMaxStreamItems) {
@@ -160,8 +162,9 @@ Session* Core::State::ConsumerOf(const Task& task, const Stream& stream) {
 // A task that is nested waits for nobody: its consumer may be below it on the stack.
 bool Core::State::WindowIsFull(const Task& task, const Stream& stream) const {
   const uint32_t window = classes.Get(task.task_class).stream_window;
-  return window > 0 && task.worker && task.worker->stack.front().tasks.first() == &task &&
-         !stream.dropped && stream.produced >= stream.consumed + window;
+  const bool waits =
+      task.worker && (task.actor || task.worker->stack.front().tasks.first() == &task);
+  return window > 0 && waits && !stream.dropped && stream.produced >= stream.consumed + window;
 }
 
 void Core::State::BlockOnWindow(Task& task) {
@@ -173,16 +176,23 @@ void Core::State::BlockOnWindow(Task& task) {
 }
 
 void Core::State::ResumeProducer(Task& task, const Stream& stream) {
-  Frame& frame = task.worker->stack.front();
-  if (frame.tasks.first() != &task || !frame.block || !frame.block->window) return;
-  if (WindowIsFull(task, stream)) return;
-  frame.block->needed = 0;
-  ResumeInnermost(*task.worker);
+  Block* block = BlockOf(task);
+  if (block == nullptr || !block->window || WindowIsFull(task, stream)) return;
+  block->needed = 0;
+  ResumeIfDone(task);
 }
 
 void Core::State::ResumeConsumers(const Stream& stream, TaskId task, bool ended) {
   Worker* worker = stream.waiter ? workers.Find(stream.waiter) : nullptr;
   if (worker == nullptr) return;
+  if (worker->actor) {
+    std::vector<TaskId> done;
+    for (const auto& [id, block] : worker->actor->blocks) {
+      if (block.stream == task && (ended || stream.handed >= block.items)) done.push_back(id);
+    }
+    for (TaskId id : done) ResumeCall(*tasks.Find(id));
+    return;
+  }
   bool any = false;
   for (Frame& frame : worker->stack) {
     if (!frame.block || frame.block->stream != task) continue;

@@ -18,7 +18,12 @@ const TaskClass& Core::GetClass(ClassId id) const {
 Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   State& state = *state_;
   if (Status status = state.CheckSpec(spec); !status.ok()) return status;
+  if (state.classes.Get(spec.task_class).actor) {
+    return Status(Code::kInvalidArgument,
+                  "task " + FormatRef(spec.id) + ": its class makes an actor");
+  }
   state.Begin(now);
+  Actor* actor = spec.actor ? state.actors.Find(spec.actor) : nullptr;
   std::vector<ObjectId> refs = std::exchange(spec.refs, {});
   std::vector<ObjectId> nested_refs = std::exchange(spec.nested_refs, {});
   Task& task = state.InsertTask(std::move(spec));
@@ -26,7 +31,14 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   state.UseCredit(session, task.args.size());
   const ObjectId unknown = state.PinArguments(task, std::move(refs), nested_refs);
   const TaskClass& task_class = state.classes.Get(task.task_class);
-  const std::string lacking = task_class.resources.FirstLacking(state.options.total);
+  const std::string lacking =
+      task_class.method ? "" : task_class.resources.FirstLacking(state.options.total);
+  if (actor && actor->state != ActorState::kDead) {
+    task.actor = actor;
+    task.is_call = true;
+    state.Pin(*state.objects.Find(actor->id));
+    state.Enqueue(task);
+  }
   if (!state.sessions.Find(task.root)->open) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kCancelled,
                                          "the session it would run for has ended"));
@@ -37,6 +49,10 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   } else if (!lacking.empty()) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable,
                                          "asks for more than the head has: " + lacking));
+  } else if (task_class.method && !task.actor) {
+    ErrorInfo death = state.MakeError(task, ErrorKind::kActorDied,
+                                      "the actor is unknown: it is dead, and nobody referred to it");
+    state.FailTask(task, actor ? actor->death : std::move(death));
   } else if (session.kind == SessionKind::kWorker && state.OverTwiceFull()) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kResourceExhausted,
                                          "too many tasks or bytes of arguments are queued: " +
@@ -98,6 +114,9 @@ Status Core::State::CheckSpec(const TaskSpec& spec) const {
   }
   if (!classes.Has(spec.task_class)) return invalid("its class is not defined");
   const uint32_t num_returns = classes.Get(spec.task_class).num_returns;
+  if (classes.Get(spec.task_class).method != (spec.actor != 0)) {
+    return invalid(spec.actor ? "its class is no method" : "a method of no actor");
+  }
   const ObjectId last = spec.id + num_returns - 1;
   if (spec.id == 0 || SessionOf(spec.id) != spec.session || SessionOf(last) != spec.session) {
     return invalid("its id does not belong to session " + std::to_string(spec.session));
@@ -122,8 +141,8 @@ Task& Core::State::InsertTask(TaskSpec spec) {
   task.task_class = spec.task_class;
   task.session = spec.session;
   const Task* parent = spec.parent ? tasks.Find(spec.parent) : nullptr;
-  task.root = task_class.detached ? kHeadSession : parent ? parent->root : spec.session;
   Session& session = *sessions.Find(task.session);
+  task.root = task_class.detached ? kHeadSession : parent ? parent->root : session.root;
   sessions.Link(session, task);
   ++sessions.Find(task.root)->rooted;
   Program& program = workers.ProgramOf(task_class.program);
@@ -131,7 +150,7 @@ Task& Core::State::InsertTask(TaskSpec spec) {
   if (!task_class.library.empty()) program.shared = true;
   queued_bytes += task.args.size();
   if (task_class.streaming) streams[task.id].dropped = task.session == kHeadSession;
-  InsertResults(task, task_class);
+  if (!task_class.actor) InsertResults(task, task_class);
   return task;
 }
 
@@ -192,6 +211,11 @@ void Core::State::AwaitArguments(Task& task) {
 void Core::State::MakeReady(Task& task) {
   if (task.arguments) task.arguments->dependencies.reset();
   tasks.Move(task, TaskState::kReady);
+  if (task.is_call) {
+    CallGroup& group = GroupOf(task);
+    PlaceLine(group, task.session, group.lines.at(task.session));
+    return SendCalls(*task.actor);
+  }
   ready.Add(task, *sessions.Find(task.root), classes.Get(task.task_class).priority,
             classes.ShapeOf(task.task_class));
 }
@@ -208,19 +232,29 @@ void Core::State::RunAgain(Task& task, bool counts) {
   ClearDeadlines(task);
   if (counts) ++task.attempt;
   if (classes.Get(task.task_class).streaming) StreamOf(task).produced = 0;
+  if (task.is_call) Enqueue(task);
   MakeReady(task);
 }
 
 // --- end -----------------------------------------------------------------------------------------
 
 void Core::State::FinishTask(Task& task, TaskOutcome& outcome) {
+  if (task.actor && !task.is_call) return FinishCreation(task, outcome);
+  if (task.actor && outcome.actor_exits) {
+    DropCreated(task.worker->session, outcome);
+    Actor& actor = *task.actor;
+    return BuryActor(actor, DeathOf(actor, "it ended by its own wish"), Ending::kLeave);
+  }
+  Actor* const actor = task.actor;
+  if (actor) FinishCall(task, outcome);
   const TaskClass& task_class = classes.Get(task.task_class);
   const int64_t pid = task.worker->pid;
   const SessionNumber session = task.worker->session;
   classes.NoteRunTime(task.task_class, outcome.run_time);
   if (outcome.failed) {
     DropCreated(session, outcome);
-    const bool may_run_again = outcome.retryable && task_class.retry_exceptions &&
+    // A call has run again already, where it did not lose its place.
+    const bool may_run_again = !actor && outcome.retryable && task_class.retry_exceptions &&
                                !task.cancel_asked && !task.timed_out && MayRunAgain(task);
     if (may_run_again) return RunAgain(task, /*counts=*/true);
     const auto* encoded = outcome.results.empty()
@@ -270,6 +304,7 @@ void Core::State::FailAsAsked(Task& task, ErrorInfo error) {
 }
 
 void Core::State::FailTask(Task& task, ErrorInfo error) {
+  if (task.actor && !task.is_call) return FailCreation(task, std::move(error));
   const int64_t pid = task.worker ? task.worker->pid : 0;
   const uint32_t num_returns = classes.Get(task.task_class).num_returns;
   Detach(task);
@@ -300,11 +335,15 @@ void Core::State::FailByArgument(Task& task) {
 }
 
 void Core::State::Detach(Task& task) {
-  if (task.worker) TakeOff(task);
-  if (task.state == TaskState::kReady) {
+  if (task.worker) {
+    TakeOff(task);
+  } else if (task.is_call) {
+    Dequeue(task);
+  } else if (task.state == TaskState::kReady) {
     ready.Remove(task, *sessions.Find(task.root), classes.Get(task.task_class).priority,
                  classes.ShapeOf(task.task_class));
-  } else if (task.arguments && task.arguments->dependencies) {
+  }
+  if (task.arguments && task.arguments->dependencies) {
     for (uint32_t i = 0; i < task.arguments->refs; ++i) {
       Dependency& dependency = task.arguments->dependencies[i];
       if (dependency.object) objects.RemoveDependency(dependency);
@@ -327,6 +366,7 @@ void Core::State::CloseTask(Task& task, TaskState end, std::string detail, micro
     ResumeConsumers(StreamOf(task), task.id, /*ended=*/true);
     streams.erase(task.id);
   }
+  Actor* const called = task.is_call ? task.actor : nullptr;
   queued_bytes -= task.args.size();
   --workers.ProgramOf(classes.ShapeOfClass(task.task_class).program).tasks;
   Session& session = *sessions.Find(task.session);
@@ -334,6 +374,10 @@ void Core::State::CloseTask(Task& task, TaskState end, std::string detail, micro
   sessions.Unlink(session, task);
   --root.rooted;
   tasks.Erase(task);
+  if (called) {
+    Unpin(called->id);
+    SendCalls(*called);
+  }
   ForgetIfDone(root);
   if (&session != &root) ForgetIfDone(session);
 }

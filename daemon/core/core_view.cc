@@ -38,19 +38,6 @@ TaskRow RowOf(const EndedTask& ended, const TaskClass& task_class) {
   return row;
 }
 
-// What an unfinished task waits for, in words.
-std::string WaitsFor(const Task& task, const Shape& shape, const Program& program,
-                     const Resources& free) {
-  if (task.state == TaskState::kWaiting) {
-    return "waits for " + std::to_string(task.arguments->unsealed) + " arguments";
-  }
-  if (task.state != TaskState::kReady) return {};
-  const std::string lacking = shape.resources.FirstLacking(free);
-  if (!lacking.empty()) return "waits for " + lacking;
-  if (!program.failure.empty()) return "waits for a worker: " + program.failure;
-  return "waits for a worker";
-}
-
 TaskRow RowOf(const Task& task, const TaskClass& task_class, std::string detail) {
   TaskRow row{};
   row.id = task.id;
@@ -66,6 +53,22 @@ TaskRow RowOf(const Task& task, const TaskClass& task_class, std::string detail)
 }
 
 }  // namespace
+
+std::string Core::State::WaitsFor(const Task& task) const {
+  if (task.state == TaskState::kWaiting) {
+    return "waits for " + std::to_string(task.arguments->unsealed) + " arguments";
+  }
+  if (task.state != TaskState::kReady) return {};
+  if (task.is_call) {
+    return task.actor->state == ActorState::kAlive ? "waits for its turn" : "waits for its actor";
+  }
+  const Shape& shape = classes.ShapeOfClass(task.task_class);
+  const std::string lacking = shape.resources.FirstLacking(free);
+  if (!lacking.empty()) return "waits for " + lacking;
+  const Program& program = workers.programs().at(shape.program);
+  if (!program.failure.empty()) return "waits for a worker: " + program.failure;
+  return "waits for a worker";
+}
 
 bool Core::AllBusy() const {
   return state_->workers.in_state(WorkerState::kBusy) >= state_->options.num_workers;
@@ -99,6 +102,43 @@ std::optional<ObjectView> Core::FindObject(ObjectId id) const {
   return ViewOf(*object);
 }
 
+// --- actors --------------------------------------------------------------------------------------
+
+std::string Core::State::LabelOf(const Actor& actor) const {
+  return actor.repr.empty() ? classes.Get(actor.creation).name : actor.repr;
+}
+
+std::optional<ActorView> Core::FindActor(ActorId id) const {
+  const Actor* actor = state_->actors.Find(id);
+  if (actor == nullptr) return std::nullopt;
+  return ActorView{id, actor->state == ActorState::kDead, actor->root, &actor->handle,
+                   state_->LabelOf(*actor)};
+}
+
+std::optional<ActorId> Core::FindActor(const std::string& name_space,
+                                       const std::string& name) const {
+  const Actor* actor = state_->actors.FindNamed(name_space, name);
+  if (actor == nullptr) return std::nullopt;
+  return actor->id;
+}
+
+std::optional<ActorView> Core::FindHosted(WorkerId id) const {
+  const Worker* worker = state_->workers.Find(id);
+  if (worker == nullptr || worker->actor == nullptr) return std::nullopt;
+  return FindActor(worker->actor->id);
+}
+
+std::vector<ActorRow> Core::ListActors() const {
+  std::vector<ActorRow> rows(state_->actors.forgotten().begin(), state_->actors.forgotten().end());
+  for (const auto& [id, actor] : state_->actors.all()) rows.push_back(state_->RowOf(actor));
+  std::stable_sort(rows.begin(), rows.end(), [](const ActorRow& a, const ActorRow& b) {
+    return a.created > b.created;
+  });
+  return rows;
+}
+
+// --- objects -------------------------------------------------------------------------------------
+
 std::vector<ObjectView> Core::BiggestObjects(size_t limit) const {
   std::vector<ObjectView> biggest;
   if (limit == 0) return biggest;
@@ -111,7 +151,7 @@ std::vector<ObjectView> Core::BiggestObjects(size_t limit) const {
 
 std::string Core::MakerName(ObjectId id) const {
   const Object* object = state_->objects.Find(id);
-  if (object == nullptr || object->maker == kNoClass) return {};
+  if (object == nullptr || object->maker >= kActorMaker) return {};
   return state_->classes.Get(object->maker).name;
 }
 
@@ -137,6 +177,9 @@ Totals Core::GetTotals() const {
   totals.tasks_finished = state.tasks.in_state(TaskState::kFinished) + totals.tasks_failed;
   totals.queued_bytes = state.queued_bytes;
   totals.objects = state.objects.size();
+  totals.actors = static_cast<uint32_t>(state.actors.alive());
+  totals.actors_starting = static_cast<uint32_t>(state.actors.in_state(ActorState::kPending) +
+                                                 state.actors.in_state(ActorState::kRestarting));
   for (const auto& [id, program] : state.workers.programs()) {
     if (!program.failure.empty()) totals.worker_failures.push_back(program.failure);
   }
@@ -160,9 +203,7 @@ void Core::VisitTasks(const std::function<bool(const TaskRow&)>& visit) const {
       newest.push_back(task.session_previous);
       std::push_heap(newest.begin(), newest.end(), older);
     }
-    const Shape& shape = state.classes.ShapeOfClass(task.task_class);
-    const Program& program = state.workers.programs().at(shape.program);
-    std::string detail = WaitsFor(task, shape, program, state.free);
+    std::string detail = state.WaitsFor(task);
     if (!visit(RowOf(task, state.classes.Get(task.task_class), std::move(detail)))) return;
   }
   state.tasks.VisitEnded([&](const EndedTask& ended) {
@@ -184,7 +225,9 @@ std::vector<WorkerRow> Core::ListWorkers() const {
     row.id = id;
     row.state = Name(worker.state);
     row.program = worker.program;
-    if (!worker.stack.empty()) {
+    if (worker.actor) {
+      row.task = state_->LabelOf(*worker.actor);
+    } else if (!worker.stack.empty()) {
       row.task = state_->classes.Get(worker.stack.back().tasks.first()->task_class).name;
     }
     row.assigned = worker.assigned;

@@ -56,8 +56,10 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
     }
     Session& session = *state.sessions.Find(worker->session);
     state.CloseSession(session);
+    state.BuryOwned(*worker);
     state.CancelSubmitted(session);
     state.LoseTasks(*worker, reason);
+    if (worker->actor) state.LoseActor(*worker->actor, worker->pid, reason);
     if (Session* closed = state.sessions.Find(worker->session)) {
       state.ForgetIfDone(*closed);
     }
@@ -113,8 +115,11 @@ Worker* Core::State::FindSpare(ProgramId program) {
   return workers.LongestIdle(program, /*keep_host=*/options.max_workers > 1);
 }
 
-bool Core::State::CanStart(const Program& program) const {
-  return workers.alive() < CapFor(program.id) && now >= program.retry_at;
+// At the cap one more for each CPU may be started for actors, or tasks that wait for them might
+// hold all processes that could become theirs.
+bool Core::State::CanStart(const Program& program, int creations) const {
+  const int more = std::min(creations, std::max(1, options.num_workers));
+  return workers.alive_for_tasks() < CapFor(program.id) + more && now >= program.retry_at;
 }
 
 void Core::State::Start(ProgramId program) {
@@ -180,13 +185,13 @@ void Core::State::OnStartFailed(Program& program, const std::string& reason) {
 // Starts workers that ready tasks lack, restores the reserve, retires what is too many.
 void Core::State::AdjustWorkers() {
   bool met = true;
-  int room_coming = workers.in_state(WorkerState::kLeaving);
-  for (const auto& [id, count] : CountDemand()) {
-    Program& program = workers.ProgramOf(id);
-    for (int missing = count - program.starting; missing > 0 && now >= program.retry_at;
+  int room_coming = workers.leaving_for_tasks();
+  for (const Demand& demand : CountDemand()) {
+    Program& program = workers.ProgramOf(demand.program);
+    for (int missing = demand.tasks - program.starting; missing > 0 && now >= program.retry_at;
          --missing) {
-      if (workers.alive() < CapFor(id)) {
-        Start(id);
+      if (CanStart(program, demand.creations)) {
+        Start(demand.program);
       } else {
         met = false;
         if (!MakeRoom(program, room_coming)) break;
@@ -198,23 +203,23 @@ void Core::State::AdjustWorkers() {
 }
 
 // True if a worker of the program is on its way, or can be started now or when another has left.
-bool Core::State::MayGetWorker(const Program& program) {
+bool Core::State::MayGetWorker(const Program& program, bool creation) {
   if (program.starting > 0) return true;
   if (now < program.retry_at) return false;
-  return CanStart(program) || workers.in_state(WorkerState::kLeaving) > 0 ||
+  return CanStart(program, creation ? 1 : 0) || workers.leaving_for_tasks() > 0 ||
          FindSpare(program.id) != nullptr;
 }
 
 // Returns: for each program that may get a worker, how many of its ready tasks fit in what is free
 // now, in the order in which they would be served. The others lay no claim to what is free.
-std::vector<std::pair<ProgramId, int>> Core::State::CountDemand() {
-  std::vector<std::pair<ProgramId, int>> demand;
+std::vector<Core::State::Demand> Core::State::CountDemand() {
+  std::vector<Demand> demand;
   if (ready.empty()) return demand;
   Resources left = free;
   for (const Line* line : ready.Order()) {
     const Shape& shape = classes.GetShape(line->shape);
     if (!shape.resources.FitsIn(left)) continue;
-    if (!MayGetWorker(workers.ProgramOf(shape.program))) continue;
+    if (!MayGetWorker(workers.ProgramOf(shape.program), shape.creation)) continue;
     const auto most = std::min<size_t>(line->size(), static_cast<size_t>(options.max_workers));
     int count = 0;
     while (static_cast<size_t>(count) < most && shape.resources.FitsIn(left)) {
@@ -222,13 +227,12 @@ std::vector<std::pair<ProgramId, int>> Core::State::CountDemand() {
       ++count;
     }
     if (count == 0) continue;
-    auto known = std::find_if(demand.begin(), demand.end(),
-                              [&](const auto& entry) { return entry.first == shape.program; });
-    if (known == demand.end()) {
-      demand.emplace_back(shape.program, count);
-    } else {
-      known->second += count;
-    }
+    auto known = std::find_if(demand.begin(), demand.end(), [&](const Demand& entry) {
+      return entry.program == shape.program;
+    });
+    if (known == demand.end()) known = demand.insert(demand.end(), Demand{shape.program});
+    known->tasks += count;
+    if (shape.creation) known->creations += count;
   }
   return demand;
 }

@@ -31,6 +31,11 @@ struct RetireWorker {
   WorkerId worker;
 };
 
+// Tell the worker that its actor is to end. OnWorkerLost follows when its process has ended.
+struct EndActor {
+  WorkerId worker;
+};
+
 // Send the task to the worker. Its record (Core::FindTask) and the values of its refs
 // (Core::FindObject) are there and stay until the task ends.
 struct RunTask {
@@ -116,7 +121,7 @@ struct TaskEnded {
   std::string detail;  // of a failed one
 };
 
-using Decision = std::variant<StartWorker, KillWorker, RetireWorker, RunTask, RecallTasks,
+using Decision = std::variant<StartWorker, KillWorker, RetireWorker, EndActor, RunTask, RecallTasks,
                               CancelTask, DeliverObject, DeliverLost, HandItem, AdvanceStream,
                               FreeSlice, GrantCredit, StartJob, ForgetProgram, GiveBack, TaskEnded>;
 

@@ -19,6 +19,8 @@
 namespace kiln::core {
 
 inline constexpr ClassId kNoClass = ~ClassId{0};
+// Made by no task: it stands for an actor, and is sealed from the start.
+inline constexpr ClassId kActorMaker = kNoClass - 1;
 inline constexpr SessionNumber kNobody = ~SessionNumber{0};
 
 // A session that is to be told when an object is sealed.
@@ -56,14 +58,15 @@ struct Object {
   uint32_t references = 0;             // held by sessions, all together
   uint32_t pins = 0;                   // by unfinished tasks and containing values
   SessionNumber creator = kHeadSession;
-  ClassId maker = kNoClass;   // class of the task that makes it; kNoClass: put
+  ClassId maker = kNoClass;   // class of the task that makes it; kNoClass: put; or kActorMaker
   uint32_t result_index = 0;  // with a maker: position among its results
   ObjectState state = ObjectState::kPending;
   bool is_error = false;
   uint8_t kept = 0;    // not 0: delivered, stays until that is carried out
   bool noted = false;  // stands among those to be freed if unwanted
 
-  TaskId task() const { return maker == kNoClass ? 0 : id - result_index; }
+  bool is_actor() const { return maker == kActorMaker; }
+  TaskId task() const { return maker >= kActorMaker ? 0 : id - result_index; }
   bool unwanted() const { return references == 0 && pins == 0; }
 };
 

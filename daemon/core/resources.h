@@ -22,6 +22,7 @@ class Resources {
   // Sets a custom resource; an amount of 0 removes it.
   void SetCustom(const std::string& name, double amount);
 
+  int64_t cpu_units() const { return cpu_units_; }
   double num_cpus() const { return static_cast<double>(cpu_units_) / kUnit; }
   int64_t memory_bytes() const { return memory_bytes_; }
   // Custom resources by name, ascending, unique; amounts in units.

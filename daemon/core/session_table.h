@@ -28,6 +28,7 @@ struct Session {
   SessionNumber number;
   SessionKind kind = SessionKind::kDriver;
   ProgramId program = kLibraryHost;
+  SessionNumber root = number;  // of what its threads submit outside of tasks
   bool open = true;          // a closed one stays until its last task has ended
   bool keeps_ready = false;  // workers of its program, while it is open
 

@@ -3,6 +3,8 @@
 // Thread: plain data.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,17 @@ using ClassId = uint32_t;
 // Items consumed, for a stream whose producer never waits for its consumer.
 inline constexpr uint64_t kNoWindow = ~uint64_t{0};
 
+// How an actor lives. See ActorOptions in proto/kiln/v1/task.proto.
+struct ActorOptions {
+  Resources held;        // after its constructor
+  int max_restarts = 0;  // -1: without end
+  uint32_t max_concurrency = 1;
+  std::map<std::string, uint32_t> groups = {};  // beside the default one, by name
+
+  bool operator==(const ActorOptions&) const = default;
+  auto operator<=>(const ActorOptions&) const = default;
+};
+
 // The function and its options. See TaskClass in proto/kiln/v1/task.proto for the defaults.
 struct TaskClass {
   ProgramId program = kLibraryHost;
@@ -38,6 +51,10 @@ struct TaskClass {
   uint32_t num_returns = 1;
   bool streaming = false;      // hands items over while it runs; its result is the stream's end
   uint32_t stream_window = 0;  // items not consumed at which it waits; 0: no bound
+  bool any_language = false;   // of its results: for readers of any language
+  bool method = false;         // calls `function` of the actor it is submitted to
+  std::string group;           // with method: of the actor's groups; empty: the default one
+  std::optional<ActorOptions> actor;  // makes an actor; `resources` are what its constructor takes
 
   bool operator==(const TaskClass&) const = default;
   auto operator<=>(const TaskClass&) const = default;
@@ -51,6 +68,15 @@ struct TaskSpec {
   std::string args;                      // encoded ArgList, opaque
   std::vector<ObjectId> refs;            // waited for, passed by value
   std::vector<ObjectId> nested_refs;     // kept alive until the task ends
+  ActorId actor = 0;                     // with TaskClass::method: that is called
+};
+
+struct ActorSpec {
+  TaskSpec creation;  // of a class with `actor`; the actor has its id
+  std::string name;   // empty: none
+  std::string name_space;
+  bool get_if_exists = false;
+  std::string handle;  // an encoded ActorClass, opaque
 };
 
 }  // namespace kiln::core

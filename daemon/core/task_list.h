@@ -34,6 +34,16 @@ class TaskList {
     first_ = &task;
     ++size_;
   }
+  // `before`: in this list; null: the task becomes the first. Requires: the task is in no list.
+  void InsertAfter(Task* before, Task& task) {
+    if (before == last_) return PushBack(task);
+    if (before == nullptr) return PushFront(task);
+    task.previous = before;
+    task.next = before->next;
+    before->next->previous = &task;
+    before->next = &task;
+    ++size_;
+  }
   // Requires: the task is in this list.
   void Remove(Task& task) {
     (task.previous ? task.previous->next : first_) = task.next;

@@ -15,6 +15,7 @@
 
 namespace kiln::core {
 
+struct Actor;
 struct Object;
 struct Task;
 struct Worker;
@@ -43,6 +44,7 @@ struct Task {
   std::string args;
   std::unique_ptr<Arguments> arguments;  // null: no refs
   Worker* worker = nullptr;              // that has it; set in kAssigned and kBlocked
+  Actor* actor = nullptr;                // it is a call of, or the constructor of
   // List of the submitting session's unfinished tasks, in order of submission.
   Task* session_previous = nullptr;
   Task* session_next = nullptr;
@@ -61,9 +63,10 @@ struct Task {
   bool recalled : 1 = false;      // its worker was asked to give it back
   bool has_deadline : 1 = false;  // see Deadlines
   bool out_of_line : 1 = false;   // in Line::late, not in the list
+  bool is_call : 1 = false;       // of `actor`; else, with one, its constructor
 };
 
 // 1 M queued no-op tasks must stay under 350 bytes each, objects and references included.
-static_assert(sizeof(Task) <= 136, "grows the memory of every queued task");
+static_assert(sizeof(Task) <= 144, "grows the memory of every queued task");
 
 }  // namespace kiln::core

@@ -22,6 +22,7 @@ enum class TimerKind : uint8_t {
   kWorkerLeave,  // worker; should have ended
   kProgram,      // program; its back-off is over
   kExpiry,       // object; its time to live is over
+  kRestart,      // actor; its constructor is to run again
 };
 
 struct Timer {

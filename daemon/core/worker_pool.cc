@@ -36,7 +36,13 @@ void WorkerPool::Erase(Worker& worker) {
   Require(worker.stack.empty(), "a worker with tasks is forgotten");
   Move(worker, WorkerState::kLost, {});
   --counts_[static_cast<size_t>(WorkerState::kLost)];
-  std::erase(ProgramOf(worker.program).workers, &worker);
+  Program& program = ProgramOf(worker.program);
+  if (worker.hosted) {
+    --program.hosting;
+    --hosting_;
+  } else {
+    std::erase(program.workers, &worker);
+  }
   index_.Erase(*index_.Find(worker.id));
   workers_.erase(worker.id);
 }
@@ -49,14 +55,29 @@ void WorkerPool::Move(Worker& worker, WorkerState to, Time now) {
   ++counts_[static_cast<size_t>(to)];
   Program& program = ProgramOf(worker.program);
   if (from == WorkerState::kStarting) --program.starting;
-  if (from == WorkerState::kLeaving) --program.leaving;
   if (from == WorkerState::kIdle) std::erase(program.idle, &worker);
-  if (to == WorkerState::kLeaving) ++program.leaving;
+  if (!worker.hosted && from == WorkerState::kLeaving) {
+    --program.leaving;
+    --leaving_;
+  }
+  if (!worker.hosted && to == WorkerState::kLeaving) {
+    ++program.leaving;
+    ++leaving_;
+  }
   if (to == WorkerState::kIdle) {
     program.idle.push_back(&worker);
     worker.idle_since = now;
   }
   worker.state = to;
+}
+
+void WorkerPool::Host(Worker& worker, Time now) {
+  Move(worker, WorkerState::kActor, now);
+  Program& program = ProgramOf(worker.program);
+  std::erase(program.workers, &worker);
+  worker.hosted = true;
+  ++program.hosting;
+  ++hosting_;
 }
 
 Worker* WorkerPool::LongestIdle(ProgramId besides, bool keep_host) {

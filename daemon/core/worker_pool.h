@@ -17,10 +17,12 @@ namespace kiln::core {
 
 struct Program {
   ProgramId id = kLibraryHost;
-  std::vector<Worker*> workers;  // all alive ones, oldest first
+  std::vector<Worker*> workers;  // all alive ones that host no actor, oldest first
   std::vector<Worker*> idle;     // the one idle for the longest first
   int starting = 0;              // workers in kStarting
-  int leaving = 0;               // workers in kLeaving
+  int leaving = 0;               // of `workers`, those in kLeaving
+  int hosting = 0;               // alive ones that host an actor or did
+  int actors = 0;                // of this program that are not dead
   int open_drivers = 0;          // sessions with this program
   int kept_by = 0;               // of those, the ones that keep workers of it ready
   bool shared = false;           // it hosts libraries: any session's tasks may need it again
@@ -36,7 +38,8 @@ struct Program {
   int staying() const { return static_cast<int>(workers.size()) - leaving; }
   // Nothing needs it any more.
   bool forgettable() const {
-    return id != kLibraryHost && open_drivers == 0 && tasks == 0 && workers.empty();
+    return id != kLibraryHost && open_drivers == 0 && tasks == 0 && workers.empty() &&
+           hosting == 0 && actors == 0;
   }
 };
 
@@ -59,7 +62,14 @@ class WorkerPool {
   const std::map<WorkerId, Worker>& all() const { return workers_; }
   std::map<WorkerId, Worker>& all() { return workers_; }
   int alive() const { return static_cast<int>(workers_.size()); }
+  // Those that run tasks: what the cap is about.
+  int alive_for_tasks() const { return alive() - hosting_; }
+  // Those of them on their way out: room for others comes.
+  int leaving_for_tasks() const { return leaving_; }
   int in_state(WorkerState state) const { return counts_[static_cast<size_t>(state)]; }
+
+  // The worker hosts an actor from now on. Requires: idle.
+  void Host(Worker& worker, Time now);
 
   // Returns: the worker that is idle for the longest, of another program than `besides`, with
   // `keep_host` not the last library host; null if there is none.
@@ -74,6 +84,8 @@ class WorkerPool {
   IdTable<Entry> index_;  // of workers_
   std::map<ProgramId, Program> programs_;
   int counts_[kWorkerStates] = {};
+  int hosting_ = 0;
+  int leaving_ = 0;
   WorkerId last_id_ = 0;
 };
 

@@ -35,6 +35,8 @@ struct Frame {
   bool holds_resources = true;   // of the first task's class
 };
 
+struct Actor;
+
 struct Worker {
   WorkerId id = 0;
   ProgramId program = kLibraryHost;
@@ -42,9 +44,11 @@ struct Worker {
   SessionNumber session = 0;  // 0 before it is ready
   int64_t pid = 0;
   std::vector<Frame> stack;  // innermost last
-  uint32_t assigned = 0;     // tasks on all frames
+  uint32_t assigned = 0;     // tasks on all frames, or of its actor
   uint32_t recalled = 0;     // of those, asked back
   uint64_t finished = 0;
+  Actor* actor = nullptr;    // it hosts; null also when that is dead
+  bool hosted = false;       // it hosts an actor or did: it is none of its program's workers
   Time progress{};  // when it was given its first task or finished one
   Time idle_since{};
   Time started_at{};

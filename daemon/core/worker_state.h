@@ -19,6 +19,8 @@ enum class WorkerState : uint8_t {
   kBusy,
   // Its innermost task is blocked. Left when that resumes, ends, or another is nested on it.
   kBlocked,
+  // Hosts an actor, from its constructor on. Left when that is to end.
+  kActor,
   // Gets no more tasks: retired, leaving by itself, or being killed. Left by the end of its
   // process.
   kLeaving,
@@ -26,21 +28,22 @@ enum class WorkerState : uint8_t {
   kLost,
 };
 
-inline constexpr int kWorkerStates = 6;
+inline constexpr int kWorkerStates = 7;
 
 // Names are the wire's; LOST is never seen there.
 inline constexpr std::array<std::string_view, kWorkerStates> kWorkerStateNames = {
-    "STARTING", "IDLE", "BUSY", "BLOCKED", "LEAVING", "LOST"};
+    "STARTING", "IDLE", "BUSY", "BLOCKED", "ACTOR", "LEAVING", "LOST"};
 
 // kWorkerMoves[from][to].
 inline constexpr bool kWorkerMoves[kWorkerStates][kWorkerStates] = {
-    // to:       starting idle busy blocked leaving lost
-    /*starting*/ {false, true, false, false, true, true},
-    /*idle*/ {false, false, true, false, true, true},
-    /*busy*/ {false, true, false, true, true, true},
-    /*blocked*/ {false, true, true, false, true, true},
-    /*leaving*/ {false, false, false, false, false, true},
-    /*lost*/ {false, false, false, false, false, false},
+    // to:       starting idle busy blocked actor leaving lost
+    /*starting*/ {false, true, false, false, false, true, true},
+    /*idle*/ {false, false, true, false, true, true, true},
+    /*busy*/ {false, true, false, true, false, true, true},
+    /*blocked*/ {false, true, true, false, false, true, true},
+    /*actor*/ {false, false, false, false, false, true, true},
+    /*leaving*/ {false, false, false, false, false, false, true},
+    /*lost*/ {false, false, false, false, false, false, false},
 };
 
 inline constexpr std::string_view Name(WorkerState state) {

@@ -55,6 +55,16 @@ Status CheckFunction(const std::string& library, const std::string& function) {
 
 }  // namespace
 
+Result<core::Resources> FromProto(const v1::Resources& in) {
+  if (Status s = CheckAmount("num_cpus", in.num_cpus()); !s.ok()) return s;
+  core::Resources out(in.num_cpus(), std::min<uint64_t>(in.memory_bytes(), INT64_MAX));
+  for (const auto& [name, amount] : in.custom()) {
+    if (Status s = CheckAmount(name, amount); !s.ok()) return s;
+    out.SetCustom(name, amount);
+  }
+  return out;
+}
+
 Result<core::TaskClass> FromProto(
     const v1::TaskClass& in, core::ProgramId program,
     const std::function<core::ProgramId(const std::string& root)>& python_host) {
@@ -64,14 +74,9 @@ Result<core::TaskClass> FromProto(
   out.function = in.function();
   out.name = in.name().empty() ? in.function() : in.name();
   if (in.has_resources()) {
-    const v1::Resources& resources = in.resources();
-    if (Status s = CheckAmount("num_cpus", resources.num_cpus()); !s.ok()) return s;
-    out.resources = core::Resources(resources.num_cpus(),
-                                    std::min<uint64_t>(resources.memory_bytes(), INT64_MAX));
-    for (const auto& [name, amount] : resources.custom()) {
-      if (Status s = CheckAmount(name, amount); !s.ok()) return s;
-      out.resources.SetCustom(name, amount);
-    }
+    Result<core::Resources> resources = FromProto(in.resources());
+    if (!resources.ok()) return resources.status();
+    out.resources = std::move(*resources);
   }
   out.max_retries = in.max_retries();
   out.retry_exceptions = in.retry_exceptions();
@@ -84,6 +89,29 @@ Result<core::TaskClass> FromProto(
                                          : core::kLibraryHost;
   out.streaming = in.streaming();
   out.stream_window = in.streaming() ? in.stream_window() : 0;
+  out.any_language = in.any_language();
+  out.method = in.method();
+  if (out.method) {  // runs where its actor is, and takes nothing beyond what that holds
+    out.group = in.concurrency_group();
+    out.resources = core::Resources();
+    out.program = core::kLibraryHost;
+    out.timeout = Duration{0};
+    out.priority = 0;
+  }
+  if (in.has_actor()) {
+    Result<core::Resources> held = FromProto(in.actor().held());
+    if (!held.ok()) return held.status();
+    core::ActorOptions& options = out.actor.emplace();
+    options.held = std::move(*held);
+    options.max_restarts = in.actor().max_restarts();
+    options.max_concurrency = std::max<uint32_t>(in.actor().max_concurrency(), 1);
+    options.groups = {in.actor().concurrency_groups().begin(),
+                      in.actor().concurrency_groups().end()};
+    out.max_retries = 0;  // a lost constructor runs again with its actor
+    out.retry_exceptions = false;
+    out.timeout = Duration{0};
+    out.num_returns = 1;
+  }
   return out;
 }
 
@@ -109,6 +137,18 @@ void ToProto(const core::TaskClass& in, core::ClassId id, v1::TaskClass* out) {
   out->set_num_returns(in.num_returns);
   out->set_streaming(in.streaming);
   out->set_stream_window(in.stream_window);
+  out->set_any_language(in.any_language);
+  out->set_method(in.method);
+  out->set_concurrency_group(in.group);
+  if (in.actor) {
+    v1::ActorOptions* options = out->mutable_actor();
+    ToProto(in.actor->held, options->mutable_held());
+    options->set_max_restarts(in.actor->max_restarts);
+    options->set_max_concurrency(in.actor->max_concurrency);
+    for (const auto& [name, limit] : in.actor->groups) {
+      (*options->mutable_concurrency_groups())[name] = limit;
+    }
+  }
 }
 
 }  // namespace kiln::sessions

@@ -134,6 +134,13 @@ Status Session::CarryOut(v1::PeerFrame& frame, Time now) {
       core->OnItemAwaited(number_, await.blocked_task_id(), await.task_id(), await.count(), now);
       return Status();
     }
+    case v1::PeerFrame::kCreateActor:
+      return OnCreateActor(*frame.mutable_create_actor(), now);
+    case v1::PeerFrame::kFindActor:
+      return OnFindActor(frame.find_actor(), now);
+    case v1::PeerFrame::kKillActor:
+      core->OnActorKilled(frame.kill_actor().id(), frame.kill_actor().may_restart(), now);
+      return Status();
     case v1::PeerFrame::FRAME_NOT_SET:
       break;
   }
@@ -198,7 +205,7 @@ Status Session::OnTaskClass(const v1::TaskClass& task_class) {
   Result<core::TaskClass> converted =
       FromProto(task_class, program_, table_->context().launcher->PythonHosts());
   if (!converted.ok()) return converted.status();
-  if (task_class.library().empty() && program_ == core::kLibraryHost) {
+  if (task_class.library().empty() && program_ == core::kLibraryHost && !task_class.method()) {
     return Status(Code::kInvalidArgument, "task class " + task_class.function() +
                                               " names no library, and this session's "
                                               "Hello named no program that has the function");
@@ -214,7 +221,7 @@ Status Session::OnTaskClass(const v1::TaskClass& task_class) {
   return Status();
 }
 
-Status Session::OnSubmit(v1::Submit& submit, Time now) {
+Result<core::TaskSpec> Session::SpecOf(v1::Submit& submit) const {
   if (table_->closed()) return Status(Code::kUnavailable, table_->closed_reason());
   auto task_class = classes_.find(submit.class_id());
   if (task_class == classes_.end()) {
@@ -232,7 +239,48 @@ Status Session::OnSubmit(v1::Submit& submit, Time now) {
   spec.args = std::move(*submit.mutable_args());
   spec.refs = Ids(submit.refs());
   spec.nested_refs = Ids(submit.nested_refs());
-  return CheckFrame(table_->context().core->OnTaskSubmitted(std::move(spec), now));
+  spec.actor = submit.actor_id();
+  return spec;
+}
+
+Status Session::OnSubmit(v1::Submit& submit, Time now) {
+  Result<core::TaskSpec> spec = SpecOf(submit);
+  if (!spec.ok()) return spec.status();
+  return CheckFrame(table_->context().core->OnTaskSubmitted(std::move(*spec), now));
+}
+
+Status Session::OnCreateActor(v1::CreateActor& create, Time now) {
+  Result<core::TaskSpec> creation = SpecOf(*create.mutable_submit());
+  if (!creation.ok()) return creation.status();
+  const uint64_t request_id = creation->id;
+  core::ActorSpec spec;
+  spec.creation = std::move(*creation);
+  spec.name = std::move(*create.mutable_name());
+  spec.name_space = std::move(*create.mutable_namespace_());
+  spec.get_if_exists = create.get_if_exists();
+  spec.handle = create.class_().SerializeAsString();
+  const bool named = !spec.name.empty();
+  const Result<ActorId> actor = table_->context().core->OnActorSubmitted(std::move(spec), now);
+  if (!actor.ok() && actor.status().code() != Code::kAlreadyExists) {
+    return CheckFrame(actor.status());
+  }
+  if (named) SendActor(request_id, actor);
+  return Status();
+}
+
+Status Session::OnFindActor(const v1::FindActor& find, Time now) {
+  core::Core* core = table_->context().core;
+  if (find.id() == 0) {
+    SendActor(find.request_id(),
+              core->OnActorSought(number_, find.namespace_(), find.name(), now));
+    return Status();
+  }
+  v1::HeadFrame frame;
+  frame.mutable_actor_answer()->set_request_id(find.request_id());
+  frame.mutable_actor_answer()->set_id(find.id());
+  frame.mutable_actor_answer()->set_pending_calls(core->PendingCalls(find.id(), number_));
+  Queue(frame);
+  return Status();
 }
 
 Status Session::OnCreate(const v1::Create& create) {
@@ -262,6 +310,8 @@ Status Session::OnFinished(v1::Finished& finished, Time now) {
   core::TaskOutcome outcome;
   outcome.failed = finished.failed();
   outcome.retryable = finished.retryable();
+  outcome.actor_exits = finished.actor_exits();
+  outcome.actor_repr = std::move(*finished.mutable_actor_repr());
   outcome.run_time = microseconds(std::min<uint64_t>(finished.run_us(), INT64_MAX / 1000));
   for (v1::TaskResult& result : *finished.mutable_results()) {
     outcome.results.push_back(ResultOf(result));

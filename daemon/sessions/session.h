@@ -45,6 +45,7 @@ class Session {
   void SendRun(const core::RunTask& run);
   void SendRecall(const std::vector<TaskId>& tasks);
   void SendCancelTask(TaskId task);
+  void SendLeave();
   void SendObject(ObjectId object, bool with_value);
   void SendLost(ObjectId object, bool with_value);
   void SendStreamItem(const core::HandItem& item);
@@ -74,12 +75,16 @@ class Session {
   Status CarryOut(v1::PeerFrame& frame, Time now);
   Status OnHello(const v1::Hello& hello, Time now);
   Status OnTaskClass(const v1::TaskClass& task_class);
+  Result<core::TaskSpec> SpecOf(v1::Submit& submit) const;
   Status OnSubmit(v1::Submit& submit, Time now);
   Status OnCreate(const v1::Create& create);
+  Status OnCreateActor(v1::CreateActor& create, Time now);
+  Status OnFindActor(const v1::FindActor& find, Time now);
   Status OnFinished(v1::Finished& finished, Time now);
   Status OnYielded(v1::Yielded& yielded, Time now);
   Status OnReturned(const v1::Returned& returned, Time now);
 
+  void SendActor(uint64_t request_id, const Result<ActorId>& found);
   void Queue(const v1::HeadFrame& frame, bool urgent = false);
   void FillValue(const core::ObjectView& object, v1::ObjectValue* value) const;
   void Close(const Status& status);

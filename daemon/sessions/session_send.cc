@@ -104,6 +104,28 @@ void Session::SendCancelTask(TaskId task) {
   Queue(frame, /*urgent=*/true);
 }
 
+void Session::SendLeave() {
+  v1::HeadFrame frame;
+  frame.mutable_leave();
+  Queue(frame, /*urgent=*/true);
+}
+
+// Of a question by name, or an answer to CreateActor.
+void Session::SendActor(uint64_t request_id, const Result<ActorId>& found) {
+  v1::HeadFrame frame;
+  v1::ActorAnswer* answer = frame.mutable_actor_answer();
+  answer->set_request_id(request_id);
+  if (found.ok()) {
+    answer->set_id(found.value());
+    (void)answer->mutable_class_()->ParseFromString(
+        *table_->context().core->FindActor(found.value())->handle);
+  } else {
+    answer->set_code(static_cast<int32_t>(found.status().code()));
+    answer->set_error(found.status().message());
+  }
+  Queue(frame);
+}
+
 void Session::SendObject(ObjectId id, bool with_value) {
   if (with_value) {
     std::optional<core::ObjectView> object = table_->context().core->FindObject(id);

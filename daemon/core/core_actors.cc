@@ -1,0 +1,417 @@
+// Actors from the constructor to the end. Their calls are in core_calls.cc.
+#include <algorithm>
+#include <utility>
+
+#include "common/limits.h"
+#include "daemon/core/core_state.h"
+
+namespace kiln::core {
+
+Result<ActorId> Core::OnActorSubmitted(ActorSpec spec, Time now) {
+  State& state = *state_;
+  if (Status status = state.CheckSpec(spec.creation); !status.ok()) return status;
+  if (!state.classes.Get(spec.creation.task_class).actor) {
+    return Status(Code::kInvalidArgument, "the class of task " + FormatRef(spec.creation.id) +
+                                              " makes no actor");
+  }
+  state.Begin(now);
+  Session& session = *state.sessions.Find(spec.creation.session);
+  state.UseCredit(session, spec.creation.args.size());
+  if (Actor* holder = spec.name.empty() ? nullptr
+                                        : state.actors.FindNamed(spec.name_space, spec.name)) {
+    Result<ActorId> found = holder->id;
+    if (spec.get_if_exists) {
+      state.AddReference(session, *state.objects.Find(holder->id));
+    } else {
+      found = Status(Code::kAlreadyExists,
+                     "the name " + spec.name + " is taken by another actor" +
+                         (spec.name_space.empty() ? "" : " in namespace " + spec.name_space) +
+                         " (" + state.classes.Get(holder->creation).name + ", " +
+                         std::string(Name(holder->state)) + ")");
+    }
+    state.Finish();
+    return found;
+  }
+  Actor& actor = state.InsertActor(spec);
+  std::vector<ObjectId> refs = std::exchange(spec.creation.refs, {});
+  const std::vector<ObjectId> nested_refs = std::exchange(spec.creation.nested_refs, {});
+  Task& task = state.InsertTask(std::move(spec.creation));
+  task.root = actor.root;
+  task.actor = &actor;
+  const ObjectId unknown = state.PinArguments(task, refs, nested_refs);
+  const TaskClass& task_class = state.classes.Get(actor.creation);
+  if (task_class.actor->max_restarts != 0 && unknown == 0) {
+    actor.args = task.args;
+    actor.refs = std::move(refs);
+    for (ObjectId id : nested_refs) {
+      if (state.objects.Find(id)) actor.nested_refs.push_back(id);
+    }
+    for (ObjectId id : actor.refs) state.Pin(*state.objects.Find(id));
+    for (ObjectId id : actor.nested_refs) state.Pin(*state.objects.Find(id));
+  }
+  std::string lacking = task_class.resources.FirstLacking(state.options.total);
+  if (lacking.empty()) lacking = task_class.actor->held.FirstLacking(state.options.total);
+  if (!state.sessions.Find(task.root)->open) {
+    state.FailTask(task, state.MakeError(task, ErrorKind::kCancelled,
+                                         "the session it would live for has ended"));
+  } else if (unknown != 0) {
+    state.FailTask(task, state.MakeError(task, ErrorKind::kObjectLost,
+                                         "argument " + FormatRef(unknown) +
+                                             " is unknown: it was released or never made"));
+  } else if (!lacking.empty()) {
+    state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable,
+                                         "asks for more than the head has: " + lacking));
+  } else if (state.actors.alive() > limits::kMaxActors) {
+    state.FailTask(task, state.MakeError(task, ErrorKind::kResourceExhausted,
+                                         "there are " + std::to_string(limits::kMaxActors) +
+                                             " actors already; end some of them"));
+  } else {
+    state.AwaitArguments(task);
+  }
+  const ActorId id = actor.id;
+  state.Finish();
+  return id;
+}
+
+Result<ActorId> Core::OnActorSought(SessionNumber number, const std::string& name_space,
+                                    const std::string& name, Time now) {
+  State& state = *state_;
+  Actor* actor = state.actors.FindNamed(name_space, name);
+  if (actor == nullptr) {
+    return Status(Code::kNotFound,
+                  "there is no actor named " + name +
+                      (name_space.empty() ? "" : " in namespace " + name_space) +
+                      "; it was never made, or it is dead");
+  }
+  state.Begin(now);
+  Session* session = state.sessions.FindOpen(number);
+  if (session != nullptr && number != kHeadSession) {
+    state.AddReference(*session, *state.objects.Find(actor->id));
+  }
+  state.Finish();
+  return actor->id;
+}
+
+void Core::OnActorKilled(ActorId id, bool may_restart, Time now) {
+  State& state = *state_;
+  Actor* actor = state.actors.Find(id);
+  if (actor == nullptr || actor->state == ActorState::kDead) return;
+  state.Begin(now);
+  if (!may_restart) {
+    state.BuryActor(*actor, state.DeathOf(*actor, "it was killed"), State::Ending::kKill);
+  } else if (actor->worker) {
+    state.Kill(*actor->worker, "its actor was killed, and may be started anew");
+  }
+  state.Finish();
+}
+
+// --- the constructor -----------------------------------------------------------------------------
+
+Actor& Core::State::InsertActor(ActorSpec& spec) {
+  const TaskSpec& creation = spec.creation;
+  const TaskClass& task_class = classes.Get(creation.task_class);
+  Session& session = *sessions.Find(creation.session);
+  Actor& actor = actors.Insert(creation.id);
+  actor.creation = creation.task_class;
+  actor.handle = std::move(spec.handle);
+  actor.owner = creation.session;
+  actor.parent = creation.parent;
+  actor.created = now;
+  const Task* parent = creation.parent ? tasks.Find(creation.parent) : nullptr;
+  const bool by_actor = parent && parent->actor;
+  actor.root = task_class.detached   ? kHeadSession
+               : parent && !by_actor ? parent->root
+                                     : session.root;
+  if (!spec.name.empty()) {
+    actors.GiveName(actor, std::move(spec.name_space), std::move(spec.name));
+  }
+  actor.groups.push_back({.limit = task_class.actor->max_concurrency});
+  for (const auto& [name, limit] : task_class.actor->groups) {
+    actor.groups.push_back({.name = name, .limit = limit});
+  }
+  actor.concurrency = 0;
+  for (const CallGroup& group : actor.groups) actor.concurrency += group.limit;
+  ++workers.ProgramOf(task_class.program).actors;
+
+  Object& object = objects.Insert(actor.id, creation.session);
+  object.maker = kActorMaker;
+  AddReference(session, object);
+  if (task_class.detached && session.number != kHeadSession) {
+    AddReference(*sessions.Find(kHeadSession), object);
+  }
+  Seal(object, std::string(), {}, /*is_error=*/false);
+  return actor;
+}
+
+void Core::State::RepeatCreation(Actor& actor) {
+  TaskSpec spec;
+  spec.id = actor.id;
+  spec.task_class = actor.creation;
+  spec.session = sessions.FindOpen(actor.owner) ? actor.owner : kHeadSession;
+  spec.args = actor.args;
+  Task& task = InsertTask(std::move(spec));
+  --sessions.Find(task.root)->rooted;
+  task.root = actor.root;
+  ++sessions.Find(task.root)->rooted;
+  task.actor = &actor;
+  task.attempt = actor.restarts;
+  (void)PinArguments(task, actor.refs, actor.nested_refs);
+  AwaitArguments(task);
+}
+
+void Core::State::HostActor(Task& creation, Worker& worker) {
+  Actor& actor = *creation.actor;
+  workers.Host(worker, now);
+  worker.actor = &actor;
+  creation.worker = &worker;
+  ++worker.assigned;
+  worker.progress = now;
+  actor.worker = &worker;
+  actor.sent.PushBack(creation);
+  sessions.Find(worker.session)->root = actor.root;
+  Hold(actor, classes.Get(actor.creation).resources);
+  Decide(RunTask{worker.id, creation.id, /*nested=*/false});
+}
+
+void Core::State::FinishCreation(Task& creation, TaskOutcome& outcome) {
+  Actor& actor = *creation.actor;
+  const int64_t pid = creation.worker->pid;
+  DropCreated(creation.worker->session, outcome);
+  if (outcome.failed) {
+    const auto* encoded = outcome.results.empty()
+                              ? nullptr
+                              : std::get_if<std::string>(&outcome.results.front().value);
+    return FailCreation(creation, encoded ? DecodeError(*encoded)
+                                          : MakeError(creation, ErrorKind::kTaskFailed,
+                                                      "the worker reported a failure without an "
+                                                      "error"));
+  }
+  Detach(creation);
+  CloseTask(creation, TaskState::kFinished, {}, outcome.run_time, pid);
+  actor.repr = std::move(outcome.actor_repr);
+  Hold(actor, classes.Get(actor.creation).actor->held);
+  actors.Move(actor, ActorState::kAlive);
+  if (outcome.actor_exits) {
+    return BuryActor(actor, DeathOf(actor, "it ended by its own wish"), Ending::kLeave);
+  }
+  SendCalls(actor);
+  FreeIfUnwanted(*objects.Find(actor.id));
+}
+
+void Core::State::FailCreation(Task& creation, ErrorInfo error) {
+  Actor& actor = *creation.actor;
+  const int64_t pid = creation.worker ? creation.worker->pid : 0;
+  Detach(creation);
+  const TaskState end =
+      error.kind == ErrorKind::kCancelled ? TaskState::kCancelled : TaskState::kFailed;
+  CloseTask(creation, end, std::string(ErrorKindName(error.kind)) + ": " + error.message,
+            microseconds{0}, pid);
+  // What the constructor threw is why the actor is dead; who calls it is told all of it.
+  if (error.kind == ErrorKind::kTaskFailed || error.kind == ErrorKind::kWorkerCrashed ||
+      error.kind == ErrorKind::kCancelled) {
+    error.kind = ErrorKind::kActorDied;
+  }
+  BuryActor(actor, std::move(error), Ending::kLeave);
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+ErrorInfo Core::State::DeathOf(const Actor& actor, std::string message) const {
+  ErrorInfo death;
+  death.kind = ErrorKind::kActorDied;
+  const std::string& class_name = classes.Get(actor.creation).name;
+  death.message = "the actor " + (actor.name.empty() ? class_name : actor.name) + " is dead: " +
+                  std::move(message);
+  death.task = class_name;
+  death.worker_pid = actor.worker ? actor.worker->pid : 0;
+  return death;
+}
+
+void Core::State::BuryActor(Actor& actor, ErrorInfo death, Ending ending) {
+  if (actor.state == ActorState::kDead) return;
+  actors.Move(actor, ActorState::kDead);
+  actor.death = std::move(death);
+  --workers.ProgramOf(classes.Get(actor.creation).program).actors;
+  timers.Remove({actor.restart_at, TimerKind::kRestart, actor.id});
+  if (Task* creation = tasks.Find(actor.id)) {
+    const int64_t pid = creation->worker ? creation->worker->pid : 0;
+    Detach(*creation);
+    CloseTask(*creation, TaskState::kCancelled, actor.death.message, microseconds{0}, pid);
+  }
+  for (TaskId id : UnfinishedCalls(actor)) FailAsAsked(*tasks.Find(id), actor.death);
+  Hold(actor, {});
+  if (Worker* worker = std::exchange(actor.worker, nullptr)) {
+    worker->actor = nullptr;
+    if (ending == Ending::kKill) {
+      Kill(*worker, actor.death.message);
+    } else if (worker->state != WorkerState::kLeaving) {
+      Leave(*worker);
+      Decide(EndActor{worker->id});
+    }
+  }
+  for (ObjectId id : std::exchange(actor.refs, {})) Unpin(id);
+  for (ObjectId id : std::exchange(actor.nested_refs, {})) Unpin(id);
+  actor.args = std::string();
+  Session& head = *sessions.Find(kHeadSession);
+  if (actor.root == kHeadSession) (void)DropReference(head, actor.id);
+  FreeIfUnwanted(*objects.Find(actor.id));
+}
+
+bool Core::State::MayRestart(const Actor& actor) const {
+  const int most = classes.Get(actor.creation).actor->max_restarts;
+  return most < 0 || actor.restarts < static_cast<uint32_t>(most);
+}
+
+void Core::State::LoseActor(Actor& actor, int64_t pid, const std::string& reason) {
+  const std::string what = "process " + std::to_string(pid) + " " + reason;
+  if (!MayRestart(actor)) {
+    const uint32_t restarts = actor.restarts;
+    return BuryActor(actor,
+                     DeathOf(actor, "its " + what +
+                                        (restarts > 0 ? "\n  it had been started anew " +
+                                                            std::to_string(restarts) + " times"
+                                                      : "")),
+                     Ending::kKill);
+  }
+  ErrorInfo unavailable = DeathOf(actor, "");
+  unavailable.kind = ErrorKind::kActorUnavailable;
+  unavailable.message = "the actor had the call when its " + what +
+                        "\n  it is being started anew; whether the call had run is not known";
+  actors.Move(actor, ActorState::kRestarting);
+  ++actor.restarts;
+  std::vector<TaskId> lost, again;
+  for (Task* task = actor.sent.first(); task; task = task->next) {
+    if (!task->is_call) continue;
+    const bool repeats = MayRunAgain(*task) && !task->cancel_asked;
+    (repeats ? again : lost).push_back(task->id);
+  }
+  for (TaskId id : again) RunAgain(*tasks.Find(id), /*counts=*/true);
+  if (Task* creation = tasks.Find(actor.id)) {
+    Detach(*creation);
+    CloseTask(*creation, TaskState::kFailed, unavailable.message, microseconds{0}, pid);
+  }
+  for (TaskId id : lost) FailAsAsked(*tasks.Find(id), unavailable);
+  Hold(actor, {});
+  actor.worker->actor = nullptr;
+  actor.worker = nullptr;
+  Duration pause{0};
+  if (actor.fruitless++ > 0) {
+    pause = limits::kRestartBackoffFirst;
+    for (uint32_t i = 1; i < actor.fruitless && pause < limits::kRestartBackoffMost; ++i) pause *= 2;
+    pause = std::min<Duration>(pause, limits::kRestartBackoffMost);
+  }
+  actor.restart_at = now + pause;
+  if (pause > Duration{0}) return timers.Add({actor.restart_at, TimerKind::kRestart, actor.id});
+  OnRestartDue(actor);
+}
+
+void Core::State::OnRestartDue(Actor& actor) {
+  if (actor.state != ActorState::kRestarting || tasks.Find(actor.id)) return;
+  actor.restart_at = kNever;
+  RepeatCreation(actor);
+}
+
+// Calls refer to their actor, so none is left. A constructor that runs is let end.
+void Core::State::DropActor(Actor& actor) {
+  Object& object = *objects.Find(actor.id);
+  if (actor.state != ActorState::kDead) {
+    if (const Task* creation = tasks.Find(actor.id); creation && creation->worker) return;
+    BuryActor(actor, DeathOf(actor, "nobody referred to it any more"), Ending::kLeave);
+  }
+  if (object.kept) return;
+  actors.Erase(actor, RowOf(actor));
+  Free(object);
+}
+
+void Core::State::BuryRooted(SessionNumber root) {
+  std::vector<ActorId> ids;
+  for (const auto& [id, actor] : actors.all()) {
+    if (actor.root == root && actor.state != ActorState::kDead) ids.push_back(id);
+  }
+  for (ActorId id : ids) {
+    Actor& actor = *actors.Find(id);
+    BuryActor(actor, DeathOf(actor, "the driver that it lived for has ended"), Ending::kKill);
+  }
+}
+
+// Requires: the worker is gone, its tasks not yet. What a task has made that had ended lives on:
+// others may have been handed it.
+void Core::State::BuryOwned(const Worker& owner) {
+  std::vector<ActorId> ids;
+  for (const auto& [id, actor] : actors.all()) {
+    if (actor.owner != owner.session || actor.state == ActorState::kDead) continue;
+    const bool detached = classes.Get(actor.creation).detached;
+    const bool unfinished = actor.parent != 0 && tasks.Find(actor.parent) != nullptr;
+    if (!detached && (owner.hosted || unfinished)) ids.push_back(id);
+  }
+  for (ActorId id : ids) {
+    Actor& actor = *actors.Find(id);
+    BuryActor(actor, DeathOf(actor, "the process that made it has ended"), Ending::kKill);
+  }
+}
+
+// --- resources -----------------------------------------------------------------------------------
+
+void Core::State::Hold(Actor& actor, const Resources& resources) {
+  const auto change = [&](const Resources& amount, bool take) {
+    if (amount == Resources()) return;
+    if (take) {
+      free.Subtract(amount);
+    } else {
+      free.Add(amount);
+    }
+    Session* root = sessions.Find(actor.root);
+    root->cpu_units += (take ? 1 : -1) * amount.cpu_units();
+    ready.Mark(*root);
+  };
+  if (actor.holds) change(actor.held, /*take=*/false);
+  actor.held = resources;
+  actor.holds = true;
+  change(actor.held, /*take=*/true);
+}
+
+// As a task that is blocked gives its CPU to those it waits for, and takes it back at once.
+void Core::State::AdjustHold(Actor& actor) {
+  const bool holds = !actor.all_blocked();
+  if (holds == actor.holds) return;
+  const Resources held = actor.held;
+  Hold(actor, holds ? held : Resources());
+  actor.held = held;
+  actor.holds = holds;
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+ActorRow Core::State::RowOf(const Actor& actor) const {
+  const TaskClass& task_class = classes.Get(actor.creation);
+  ActorRow row{};
+  row.id = actor.id;
+  row.class_name = task_class.name;
+  row.state = Name(actor.state);
+  row.name = actor.name;
+  row.name_space = actor.name_space;
+  row.repr = actor.repr;
+  row.pid = actor.worker ? actor.worker->pid : 0;
+  row.root = actor.root;
+  row.created = actor.created;
+  row.restarts = actor.restarts;
+  row.max_restarts = task_class.actor->max_restarts;
+  row.pending_calls = actor.waiting + actor.sent.size();
+  row.finished_calls = actor.finished;
+  if (const Object* object = objects.Find(actor.id)) row.references = object->references;
+  row.held = actor.holds ? actor.held : Resources();
+  const Task* creation = tasks.Find(actor.id);
+  if (actor.state == ActorState::kDead) {
+    row.detail = actor.death.message;
+  } else if (creation && creation->worker) {
+    row.detail = "its constructor runs";
+    --row.pending_calls;
+  } else if (creation) {
+    row.detail = WaitsFor(*creation);
+  } else if (actor.state == ActorState::kRestarting) {
+    row.detail = "is started anew after a pause, for it died without having ended a call";
+  }
+  return row;
+}
+
+}  // namespace kiln::core
