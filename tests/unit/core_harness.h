@@ -288,6 +288,7 @@ class CoreHarness {
   std::vector<StartWorker> starts;
   std::vector<KillWorker> kills;
   std::vector<WorkerId> retired;
+  std::vector<WorkerId> ended_actors;
   std::vector<RecallTasks> recalls;
   std::vector<CancelTask> cancels;
   std::vector<DeliverObject> delivered;
@@ -315,6 +316,10 @@ class CoreHarness {
     retired.push_back(retire.worker);
     workers.at(retire.worker).retired = true;
     if (auto_leave) to_lose_.emplace_back(retire.worker, "left");
+  }
+  void Apply(const EndActor& end) {
+    ended_actors.push_back(end.worker);
+    if (auto_leave) to_lose_.emplace_back(end.worker, "left");
   }
   void Apply(const RunTask& what) {
     const auto task = core.FindTask(what.task);

@@ -82,6 +82,9 @@ class SessionHost {
     SessionHost* host;
     void operator()(const core::StartWorker& d) { host->to_start_.push_back(d.worker); }
     void operator()(const core::KillWorker& d) { host->to_kill_.push_back(d.worker); }
+    void operator()(const core::EndActor& d) {
+      if (auto* session = Worker(d.worker)) session->SendLeave();
+    }
     void operator()(const core::RetireWorker& d) {
       if (auto* session = Worker(d.worker)) session->SendGoodbye("no longer needed");
     }
