@@ -7,6 +7,7 @@
 #include <string>
 
 #include "worker/actor_calls.h"
+#include "worker/actor_instance.h"
 #include "worker/invoke.h"
 #include "worker/library.h"
 
@@ -30,7 +31,7 @@ struct Language {
   std::function<void(ActorCalls& calls)> serve;
   // From the task thread: the actor ends, and none of its calls is under way. The last chance to
   // put things in order; killed after limits::kLeaveGrace.
-  std::function<void()> on_leave;
+  std::function<void()> on_leave = [] { TheActorInstance().End(); };
 };
 
 }  // namespace kiln::worker

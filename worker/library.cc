@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "common/guarded.h"
+#include "worker/actor_registry.h"
 #include "worker/registry.h"
 
 namespace kiln::worker {
@@ -39,9 +40,11 @@ Status Open(const std::string& path) {
   if (::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
     return {Code::kFailedPrecondition, std::string("cannot load task library: ") + ::dlerror()};
   }
-  if (ListTasks(path).empty()) {
+  if (ListTasks(path).empty() && ListActorClasses(path).empty()) {
     return {Code::kFailedPrecondition,
-            "task library " + path + " registers no function; write KILN_TASK(name); for each"};
+            "task library " + path +
+                " registers nothing; write KILN_TASK(name); for each function, KILN_ACTOR(name, "
+                "...); for each class of actors"};
   }
   return {};
 }

@@ -1,5 +1,5 @@
-// Task libraries: shared objects whose functions have KILN_TASK, loaded when a task first names
-// one.
+// Task libraries: shared objects whose functions have KILN_TASK and classes KILN_ACTOR, loaded when
+// a task first names one.
 //
 // A library stays loaded until the process ends: code and types of it may live on in values and
 // threads. A worker whose copy is out of date gives its tasks back and ends; see IsStale.
@@ -16,8 +16,8 @@ namespace kiln::worker {
 // Loads the library and registers its functions under `path`; nothing happens if it is loaded.
 // Runs its static initialisers.
 // Errors: InvalidArgument (path not absolute), NotFound (no such file), FailedPrecondition (not a
-//         shared object, symbols missing, or without any KILN_TASK; the message has the loader's
-//         words).
+//         shared object, symbols missing, or without anything registered; the message has the
+//         loader's words).
 Status LoadLibrary(const std::string& path);
 
 // True if the file at `path` is no longer the one that was loaded (rebuilt, replaced or removed).

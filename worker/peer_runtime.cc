@@ -3,15 +3,16 @@
 #include <pthread.h>
 
 #include <atomic>
-#include <cmath>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <utility>
 
-#include "common/limits.h"
 #include "common/value/value.h"
 #include "kiln/error.h"
+#include "kiln/ref.h"
+#include "worker/class_proto.h"
+#include "worker/recent_classes.h"
 
 namespace kiln::worker {
 namespace {
@@ -22,6 +23,10 @@ namespace {
       throw ResourceExhaustedError(status.message());
     case Code::kInvalidArgument:
       throw std::invalid_argument(status.message());
+    case Code::kNotFound:
+      throw ActorNotFoundError(status.message());
+    case Code::kAlreadyExists:
+      throw NameTakenError(status.message());
     default:
       throw DisconnectedError(status.message());
   }
@@ -30,51 +35,6 @@ namespace {
 [[noreturn]] void ThrowStore(const Status& status) {
   if (status.code() == Code::kResourceExhausted) throw ObjectStoreFullError(status.message());
   Throw(status);
-}
-
-// Amounts and counts are checked here, where the mistake is, and not by the head.
-void Check(const TaskOptions& options) {
-  auto check_amount = [](const std::string& name, double amount) {
-    if (!(std::isfinite(amount) && amount >= 0)) {
-      throw std::invalid_argument("TaskOptions: " + name + " is " + std::to_string(amount) +
-                                  ", it must be 0 or more");
-    }
-  };
-  check_amount("num_cpus", options.num_cpus);
-  for (const auto& [name, amount] : options.resources) check_amount(name, amount);
-  if (options.max_retries < -1) {
-    throw std::invalid_argument("TaskOptions: max_retries is " +
-                                std::to_string(options.max_retries) +
-                                "; it must be -1 (without end), 0 (never) or more");
-  }
-  if (options.timeout.count() < 0) {
-    throw std::invalid_argument("TaskOptions: timeout must be 0 (none) or more");
-  }
-  if (options.num_returns == 0 || options.num_returns > limits::kMaxReturns) {
-    throw std::invalid_argument("TaskOptions: num_returns is " +
-                                std::to_string(options.num_returns) + ", it must be 1 to " +
-                                std::to_string(limits::kMaxReturns));
-  }
-}
-
-v1::TaskClass ToProto(std::string_view library, std::string_view function,
-                      const TaskOptions& options) {
-  v1::TaskClass out;
-  out.set_library(library.data(), library.size());
-  out.set_function(function.data(), function.size());
-  out.set_name(options.name);
-  v1::Resources* resources = out.mutable_resources();
-  resources->set_num_cpus(options.num_cpus);
-  resources->set_memory_bytes(options.memory);
-  for (const auto& [name, amount] : options.resources)
-    (*resources->mutable_custom())[name] = amount;
-  out.set_max_retries(options.max_retries);
-  out.set_retry_exceptions(options.retry_exceptions);
-  out.set_timeout_ms(options.timeout.count());
-  out.set_priority(options.priority);
-  out.set_detached(options.detached);
-  out.set_num_returns(options.num_returns);
-  return out;
 }
 
 peer::Deadline ToDeadline(std::optional<std::chrono::nanoseconds> timeout) {
@@ -93,40 +53,24 @@ uint32_t CountForks() {
   return forks;
 }
 
-// The classes of tasks used last, so that a submit compares a few fields instead of encoding them.
-class RecentClasses {
- public:
-  struct Class {
-    std::string library, function;
-    TaskOptions options;
-    uint32_t id;
-  };
-
-  // Returns: its id; nothing if it was not used lately.
-  std::optional<uint32_t> Find(std::string_view library, std::string_view function,
-                               const TaskOptions& options) {
-    std::lock_guard lock(mutex_);
-    for (size_t i = 0; i < classes_.size(); ++i) {
-      const Class& known = classes_[i];
-      if (known.function != function || known.library != library || known.options != options) {
-        continue;
-      }
-      if (i > 0) std::swap(classes_[i], classes_[i - 1]);
-      return classes_[i > 0 ? i - 1 : 0].id;
-    }
-    return std::nullopt;
+std::vector<peer::Argument> Convert(std::vector<detail::Argument> arguments) {
+  std::vector<peer::Argument> converted;
+  converted.reserve(arguments.size());
+  for (detail::Argument& argument : arguments) {
+    converted.push_back({argument.ref, std::move(argument.parts)});
   }
+  return converted;
+}
 
-  void Add(Class added) {
-    std::lock_guard lock(mutex_);
-    if (classes_.size() == kMost) classes_.pop_back();
-    classes_.push_back(std::move(added));
-  }
-
- private:
-  static constexpr size_t kMost = 16;
-  std::mutex mutex_;
-  std::vector<Class> classes_;  // those used most are in front
+struct FunctionKey {
+  std::string library, function;
+  TaskOptions options;
+};
+struct MethodKey {
+  std::string class_name, method;
+  int max_task_retries;
+  bool each, any_language;
+  CallOptions options;
 };
 
 class PeerRuntime : public detail::Runtime {
@@ -141,16 +85,46 @@ class PeerRuntime : public detail::Runtime {
 
   detail::Id Submit(std::string_view library, std::string_view function, const TaskOptions& options,
                     std::vector<detail::Argument> arguments) override {
-    std::vector<peer::Argument> converted;
-    converted.reserve(arguments.size());
-    for (detail::Argument& argument : arguments) {
-      converted.push_back({argument.ref, std::move(argument.parts)});
-    }
     Result<ObjectId> first = peer_->Submit(ClassOf(library, function, options), options.num_returns,
-                                           std::move(converted), {.block = options.block});
+                                           Convert(std::move(arguments)), {.block = options.block});
     if (!first.ok()) Throw(first.status());
     return *first;
   }
+
+  detail::FoundActor CreateActor(const detail::ActorConstructor& constructor,
+                                 const ActorOptions& options,
+                                 std::vector<detail::Argument> arguments) override {
+    Result<uint32_t> id = peer_->Define(ToProto(constructor, options));
+    if (!id.ok()) Throw(id.status());
+    v1::CreateActor request;
+    request.set_name(options.name);
+    request.set_namespace_(options.namespace_);
+    request.set_get_if_exists(options.get_if_exists);
+    *request.mutable_class_() = ToActorClass(constructor, options);
+    const v1::ActorClass own = request.class_();
+    Result<v1::ActorAnswer> answer =
+        peer_->CreateActor(*id, Convert(std::move(arguments)), std::move(request), {});
+    if (!answer.ok()) Throw(answer.status());
+    return {answer->id(), FromProto(answer->has_class_() ? answer->class_() : own)};
+  }
+
+  detail::FoundActor FindActor(const std::string& name, const std::string& name_space) override {
+    Result<v1::ActorAnswer> answer = peer_->FindActor(name, name_space);
+    if (!answer.ok()) Throw(answer.status());
+    return {answer->id(), FromProto(answer->class_())};
+  }
+
+  detail::Id Call(detail::Id actor, const detail::ActorMethod& method, const CallOptions& options,
+                  std::vector<detail::Argument> arguments) override {
+    CheckPending(actor, method.actor_class);
+    Result<ObjectId> first =
+        peer_->Submit(ClassOf(method, options), options.num_returns, Convert(std::move(arguments)),
+                      {.block = options.block, .actor = actor});
+    if (!first.ok()) Throw(first.status());
+    return *first;
+  }
+
+  void KillActor(detail::Id id, bool may_restart) override { peer_->KillActor(id, may_restart); }
 
   detail::Id Put(const value::Parts& parts) override {
     Result<ObjectId> id = peer_->Put(parts);
@@ -198,18 +172,49 @@ class PeerRuntime : public detail::Runtime {
 
   uint32_t ClassOf(std::string_view library, std::string_view function,
                    const TaskOptions& options) {
-    if (std::optional<uint32_t> known = classes_.Find(library, function, options)) return *known;
-    Check(options);
+    std::optional<uint32_t> known = functions_.Find([&](const FunctionKey& key) {
+      return key.function == function && key.library == library && key.options == options;
+    });
+    if (known) return *known;
     Result<uint32_t> id = peer_->Define(ToProto(library, function, options));
     if (!id.ok()) Throw(id.status());
-    classes_.Add({std::string(library), std::string(function), options, *id});
+    functions_.Add({std::string(library), std::string(function), options}, *id);
     return *id;
+  }
+
+  uint32_t ClassOf(const detail::ActorMethod& method, const CallOptions& options) {
+    const int retries = RetriesOf(method, options);
+    std::optional<uint32_t> known = methods_.Find([&](const MethodKey& key) {
+      return key.method == method.name && key.class_name == method.actor_class.name &&
+             key.max_task_retries == retries && key.each == method.each &&
+             key.any_language == method.any_language && key.options == options;
+    });
+    if (known) return *known;
+    Result<uint32_t> id = peer_->Define(ToProto(method, options));
+    if (!id.ok()) Throw(id.status());
+    methods_.Add({method.actor_class.name, std::string(method.name), retries, method.each,
+                  method.any_language, options},
+                 *id);
+    return *id;
+  }
+
+  void CheckPending(detail::Id actor, const detail::ActorClass& actor_class) {
+    const uint32_t most = actor_class.max_pending_calls;
+    if (most == 0) return;
+    Result<uint64_t> pending = peer_->CountPendingCalls(actor);
+    if (!pending.ok()) Throw(pending.status());
+    if (*pending < most) return;
+    throw PendingCallsLimitError("actor " + detail::FormatId(actor) + " of class " +
+                                 actor_class.name + " has " + std::to_string(*pending) +
+                                 " unfinished calls of this session; its max_pending_calls is " +
+                                 std::to_string(most));
   }
 
   const std::shared_ptr<void> keep_alive_;  // before peer_: it ends later
   std::shared_ptr<peer::Peer> peer_;
   const uint32_t forks_ = CountForks();
-  RecentClasses classes_;
+  RecentClasses<FunctionKey> functions_;
+  RecentClasses<MethodKey> methods_;
 };
 
 }  // namespace

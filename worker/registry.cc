@@ -1,12 +1,11 @@
 #include "worker/registry.h"
 
-#include <algorithm>
 #include <map>
-#include <numeric>
 #include <stdexcept>
 #include <unordered_map>
 
 #include "common/guarded.h"
+#include "worker/suggest.h"
 
 namespace kiln::worker {
 namespace {
@@ -30,50 +29,10 @@ Guarded<Registered>& TheRegistry() {
   return *registry;
 }
 
-std::string& LibraryBeingLoaded() {
-  thread_local std::string library;
-  return library;
-}
-
-// Single-character edits from one text to the other.
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row[b.size()];
-}
-
-// "; did you mean Add?", or all names there are.
-std::string Suggest(const Functions& functions, std::string_view name) {
-  constexpr size_t kNamesShown = 20;
-  const std::string* nearest = nullptr;
-  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
-  for (const auto& [known, entry] : functions) {
-    size_t distance = EditDistance(known, name);
-    if (distance >= least) continue;
-    least = distance;
-    nearest = &known;
-  }
-  if (nearest != nullptr) return "; did you mean " + *nearest + "?";
-  std::string names;
-  size_t shown = 0;
-  for (const auto& [known, entry] : functions) {
-    if (++shown > kNamesShown) return "; it has " + names + ", ...";
-    names += (names.empty() ? "" : ", ") + known;
-  }
-  return names.empty() ? "; it has no function with KILN_TASK" : "; it has " + names;
-}
-
-std::string Describe(std::string_view library) {
-  return library.empty() ? "this program" : "task library " + std::string(library);
+std::vector<std::string_view> NamesOf(const Functions& functions) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, entry] : functions) names.push_back(name);
+  return names;
 }
 
 }  // namespace
@@ -86,12 +45,13 @@ Result<TaskFunction> FindTask(std::string_view library, std::string_view name) {
     auto entry = known.find(name);
     if (entry == known.end()) {
       return Status(Code::kNotFound, "no function " + std::string(name) + " in " +
-                                         Describe(library) + Suggest(known, name));
+                                         DescribeLibrary(library) +
+                                         Suggest(NamesOf(known), name, "function with KILN_TASK"));
     }
     if (entry->second.clash) {
       return Status(Code::kFailedPrecondition,
-                    Describe(library) + " has two functions registered as " + std::string(name) +
-                        "; give one of them another name or a namespace");
+                    DescribeLibrary(library) + " has two functions registered as " +
+                        std::string(name) + "; give one of them another name or a namespace");
     }
     return entry->second.task;
   });
@@ -105,6 +65,11 @@ std::vector<TaskFunction> ListTasks(std::string_view library) {
     for (const auto& [name, entry] : functions->second) tasks.push_back(entry.task);
     return tasks;
   });
+}
+
+std::string& LibraryBeingLoaded() {
+  thread_local std::string library;
+  return library;
 }
 
 RegistrationScope::RegistrationScope(std::string library)

@@ -30,7 +30,10 @@ Result<TaskFunction> FindTask(std::string_view library, std::string_view name);
 // Returns: the functions of a library by name, ascending; empty if it is not loaded.
 std::vector<TaskFunction> ListTasks(std::string_view library);
 
-// While it lives, functions registered on this thread belong to `library`.
+// Where functions and classes registered on this thread belong; empty: the program itself.
+std::string& LibraryBeingLoaded();
+
+// While it lives, that is `library`.
 class RegistrationScope {
  public:
   explicit RegistrationScope(std::string library);

@@ -22,6 +22,7 @@
 #include "common/value/value.h"
 #include "kiln/detail/runtime.h"
 #include "kiln/error.h"
+#include "worker/actor_instance.h"
 #include "worker/invoke.h"
 
 namespace kiln::testing {
@@ -50,6 +51,20 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     size_t argument_count;
   };
   std::vector<Submitted> submitted;
+  struct CreatedActor {
+    detail::ActorConstructor constructor;
+    ActorOptions options;
+    size_t argument_count;
+  };
+  std::vector<CreatedActor> created;
+  struct Called {
+    detail::Id actor;
+    std::string method;
+    bool each, any_language;
+    CallOptions options;
+  };
+  std::vector<Called> called;
+  std::vector<std::pair<detail::Id, bool>> killed;  // and whether they may be started anew
   std::vector<std::pair<detail::Id, bool>> cancelled;
   size_t rooms_created = 0;
   size_t rooms_sealed = 0;
@@ -86,23 +101,63 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
 
   detail::Id Submit(std::string_view library, std::string_view function, const TaskOptions& options,
                     std::vector<detail::Argument> arguments) override {
-    Held task{std::string(library), std::string(function), options.name, {}, {}};
     {
       std::lock_guard lock(mutex_);
-      submitted.push_back({task.library, task.function, options, arguments.size()});
-      for (uint32_t i = 0; i < options.num_returns; ++i) {
-        task.results.push_back(next_id_);
-        references_[next_id_++] = 1;
-      }
+      submitted.push_back({std::string(library), std::string(function), options, arguments.size()});
     }
-    for (detail::Argument& argument : arguments) task.arguments.push_back(Keep(argument));
-    const detail::Id first = task.results.front();
-    if (hold_tasks) {
-      held_.push_back(std::move(task));
-    } else {
-      Run(std::move(task));
+    return Queue(
+        {.library = std::string(library), .function = std::string(function), .name = options.name},
+        options.num_returns, std::move(arguments));
+  }
+
+  // A name is unique in all namespaces. The actor is made before it returns; one whose constructor
+  // fails is dead.
+  detail::FoundActor CreateActor(const detail::ActorConstructor& constructor,
+                                 const ActorOptions& options,
+                                 std::vector<detail::Argument> arguments) override {
+    for (auto& [id, actor] : actors_) {
+      if (options.name.empty() || actor.name != options.name) continue;
+      if (!options.get_if_exists) throw NameTakenError(options.name);
+      Retain(id);
+      return {id, actor.actor_class};
     }
-    return first;
+    created.push_back({constructor, options, arguments.size()});
+    Held task{.library = constructor.library,
+              .function = constructor.function,
+              .name = constructor.class_name,
+              .callee = worker::Callee::kConstructor,
+              .actor = next_id_};
+    actors_[next_id_].name = options.name;
+    actors_[next_id_].actor_class = {constructor.class_name, constructor.language,
+                                     options.max_task_retries, options.max_pending_calls};
+    const detail::ActorClass actor_class = actors_[next_id_].actor_class;
+    const detail::Id id = Queue(std::move(task), 1, std::move(arguments));
+    return {id, actor_class};
+  }
+
+  detail::FoundActor FindActor(const std::string& name, const std::string&) override {
+    for (auto& [id, actor] : actors_) {
+      if (actor.name != name) continue;
+      Retain(id);
+      return {id, actor.actor_class};
+    }
+    throw ActorNotFoundError(name);
+  }
+
+  detail::Id Call(detail::Id actor, const detail::ActorMethod& method, const CallOptions& options,
+                  std::vector<detail::Argument> arguments) override {
+    called.push_back({actor, std::string(method.name), method.each, method.any_language, options});
+    const std::string suffix(method.each ? detail::kEachSuffix : "");
+    return Queue({.function = std::string(method.name) + suffix,
+                  .name = method.actor_class.name + "." + std::string(method.name),
+                  .callee = worker::Callee::kMethod,
+                  .actor = actor},
+                 options.num_returns, std::move(arguments));
+  }
+
+  void KillActor(detail::Id id, bool may_restart) override {
+    killed.emplace_back(id, may_restart);
+    if (!may_restart) EndActor(id);
   }
 
   detail::Id Put(const value::Parts& parts) override {
@@ -144,8 +199,10 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     ++references_[id];
   }
   void Release(detail::Id id) noexcept override {
-    std::lock_guard lock(mutex_);
-    --references_[id];
+    std::unique_lock lock(mutex_);
+    const bool last = --references_[id] == 0;
+    lock.unlock();
+    if (last) EndActor(id);
   }
 
   double num_cpus() const override { return 2; }
@@ -157,10 +214,43 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     value::SharedBytes bytes;
   };
   struct Held {
-    std::string library, function, name;
-    std::vector<detail::Id> results;
-    std::vector<Kept> arguments;
+    std::string library = {}, function = {}, name = {};
+    worker::Callee callee = worker::Callee::kFunction;
+    detail::Id actor = 0;
+    std::vector<detail::Id> results = {};
+    std::vector<Kept> arguments = {};
   };
+  struct Actor {
+    worker::ActorInstance instance;
+    std::string name;
+    detail::ActorClass actor_class;
+    std::optional<ErrorInfo> death;  // of its constructor, for all calls
+  };
+
+  detail::Id Queue(Held task, uint32_t num_returns, std::vector<detail::Argument> arguments) {
+    {
+      std::lock_guard lock(mutex_);
+      for (uint32_t i = 0; i < num_returns; ++i) {
+        task.results.push_back(next_id_);
+        references_[next_id_++] = 1;
+      }
+    }
+    for (detail::Argument& argument : arguments) task.arguments.push_back(Keep(argument));
+    const detail::Id first = task.results.front();
+    if (hold_tasks) {
+      held_.push_back(std::move(task));
+    } else {
+      Run(std::move(task));
+    }
+    return first;
+  }
+
+  void EndActor(detail::Id id) {
+    std::unique_lock lock(mutex_);
+    auto actor = actors_.extract(id);
+    lock.unlock();
+    if (!actor.empty()) actor.mapped().instance.End();
+  }
 
   value::SharedBytes Write(const value::Parts& parts) {
     auto room = std::dynamic_pointer_cast<FakeRoom>(parts.room);
@@ -191,13 +281,15 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     for (Kept& argument : task.arguments) {
       values.push_back(argument.ref == 0 ? argument.bytes : objects_.at(argument.ref));
     }
-    worker::Outcome outcome =
-        worker::Invoke({.library = task.library,
-                        .function = task.function,
-                        .name = task.name,
-                        .arguments = values,
-                        .num_returns = static_cast<uint32_t>(task.results.size()),
-                        .runtime = shared_from_this()});
+    worker::Outcome outcome = Invoke({.callee = task.callee,
+                                      .library = task.library,
+                                      .function = task.function,
+                                      .name = task.name,
+                                      .arguments = values,
+                                      .num_returns = static_cast<uint32_t>(task.results.size()),
+                                      .task = task.results.front(),
+                                      .runtime = shared_from_this()},
+                                     task.actor);
     for (size_t i = 0; i < task.results.size(); ++i) {
       value::SharedBytes bytes;
       if (outcome.error) {
@@ -211,6 +303,26 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
     }
   }
 
+  // As a head would: what is dead is not called.
+  worker::Outcome Invoke(const worker::Invocation& invocation, detail::Id id) {
+    if (invocation.callee == worker::Callee::kFunction) return worker::Invoke(invocation);
+    auto actor = actors_.find(id);
+    if (actor == actors_.end()) return Dead(invocation, {.message = "it has ended"});
+    if (actor->second.death) return Dead(invocation, *actor->second.death);
+    worker::Outcome outcome = actor->second.instance.Invoke(invocation);
+    if (invocation.callee == worker::Callee::kConstructor) actor->second.death = outcome.error;
+    if (outcome.actor_exits) EndActor(id);
+    return outcome;
+  }
+
+  static worker::Outcome Dead(const worker::Invocation& invocation, const ErrorInfo& cause) {
+    worker::Outcome outcome;
+    outcome.error =
+        ErrorInfo{.kind = ErrorKind::kActorDied, .message = cause.message, .task = invocation.name};
+    return outcome;
+  }
+
+  std::map<detail::Id, Actor> actors_;  // that have not ended; one thread makes and calls them
   std::mutex mutex_;
   std::map<detail::Id, value::SharedBytes> objects_;
   std::map<detail::Id, size_t> references_;

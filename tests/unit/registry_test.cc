@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "common/value/json.h"
+#include "kiln/detail/task_scope.h"
 #include "kiln/kiln.h"
 #include "tests/unit/fake_runtime.h"
 #include "tests/unit/temp_dir.h"
@@ -151,14 +152,14 @@ TEST_CASE("a library replaced on disk is stale", "[registry]") {
 
 Outcome Call(const std::string& library, const std::string& function,
              const std::atomic<bool>* cancelled = nullptr) {
-  Invocation invocation{library, function, "my task"};
+  Invocation invocation{.library = library, .function = function, .name = "my task"};
   invocation.cancelled = cancelled;
   return Invoke(invocation);
 }
 
 TEST_CASE("an exception of a library's own type arrives with its type", "[registry]") {
   std::vector<value::SharedBytes> arguments = Encoded({"\"boom\""});
-  Outcome outcome = Invoke({kLibrary, "Fail", "", arguments});
+  Outcome outcome = Invoke({.library = kLibrary, .function = "Fail", .arguments = arguments});
   REQUIRE(outcome.error);
   CHECK(outcome.error->kind == ErrorKind::kTaskFailed);
   CHECK(outcome.error->type == "LibraryError");
@@ -195,7 +196,7 @@ TEST_CASE("an argument that is an error is the task's error", "[registry]") {
   auto bytes = std::make_shared<const std::string>(EncodeError(info));
   std::vector<value::SharedBytes> arguments = {
       {bytes, reinterpret_cast<const std::byte*>(bytes->data()), bytes->size()}};
-  Outcome outcome = Invoke({"", "Halves", "", arguments});
+  Outcome outcome = Invoke({.function = "Halves", .arguments = arguments});
   REQUIRE(outcome.error);
   CHECK(outcome.error->kind == ErrorKind::kWorkerCrashed);
   CHECK(outcome.error->task == "Inner");

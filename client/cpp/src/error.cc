@@ -53,6 +53,10 @@ void ThrowError(const ErrorInfo& error) {
       throw ResourceExhaustedError(std::move(info));
     case ErrorKind::kObjectLost:
       throw ObjectLostError(std::move(info));
+    case ErrorKind::kActorDied:
+      throw ActorDiedError(std::move(info));
+    case ErrorKind::kActorUnavailable:
+      throw ActorUnavailableError(std::move(info));
   }
   throw TaskError(std::move(info));
 }

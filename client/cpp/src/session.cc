@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "common/ids.h"
+#include "kiln/detail/task_scope.h"
 #include "kiln/task.h"
 
 namespace kiln {
@@ -12,6 +13,7 @@ namespace {
 struct ThreadState {
   std::shared_ptr<Runtime> runtime;
   const std::atomic<bool>* cancelled = nullptr;
+  const ActorContext* actor = nullptr;
 };
 
 ThreadState& OfThisThread() {
@@ -21,13 +23,16 @@ ThreadState& OfThisThread() {
 
 }  // namespace
 
-TaskScope::TaskScope(std::shared_ptr<Runtime> runtime, const std::atomic<bool>* cancelled)
+TaskScope::TaskScope(std::shared_ptr<Runtime> runtime, const std::atomic<bool>* cancelled,
+                     const ActorContext* actor)
     : outer_runtime_(std::exchange(OfThisThread().runtime, std::move(runtime))),
-      outer_cancelled_(std::exchange(OfThisThread().cancelled, cancelled)) {}
+      outer_cancelled_(std::exchange(OfThisThread().cancelled, cancelled)),
+      outer_actor_(std::exchange(OfThisThread().actor, actor)) {}
 
 TaskScope::~TaskScope() {
   OfThisThread().runtime = std::move(outer_runtime_);
   OfThisThread().cancelled = outer_cancelled_;
+  OfThisThread().actor = outer_actor_;
 }
 
 std::shared_ptr<Runtime> CurrentTaskRuntime() {
@@ -36,6 +41,14 @@ std::shared_ptr<Runtime> CurrentTaskRuntime() {
 
 const std::atomic<bool>* CurrentCancelToken() {
   return OfThisThread().cancelled;
+}
+
+const ActorContext& CurrentActorContext() {
+  const ActorContext* actor = OfThisThread().actor;
+  if (actor == nullptr) {
+    throw std::logic_error("kiln: this thread runs no method or constructor of an actor");
+  }
+  return *actor;
 }
 
 std::string FormatId(Id id) {
@@ -59,7 +72,7 @@ std::string PythonLibrary(const std::string& root) {
 
 std::string PythonName(const std::string& module, const std::string& function) {
   if (module.empty() || function.empty()) {
-    throw std::invalid_argument("kiln: a PyFunction needs a module and a function");
+    throw std::invalid_argument("kiln: a PyFunction or PyActor needs a module and a name in it");
   }
   return module + ":" + function;
 }

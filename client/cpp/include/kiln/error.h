@@ -10,14 +10,20 @@
 //   ├─ BadArgumentsError        the arguments do not fit the function
 //   ├─ ObjectStoreFullError     no room for a value
 //   ├─ ResourceExhaustedError   another bound was reached
+//   │  └─ PendingCallsLimitError   ActorOptions::max_pending_calls was
 //   ├─ ObjectLostError          nobody makes this object any more
+//   ├─ ActorError               the actor that was called
+//   │  ├─ ActorDiedError           is dead
+//   │  └─ ActorUnavailableError    died in the call, and is being started anew
+//   ├─ ActorNotFoundError       no actor has this name
+//   ├─ NameTakenError           an actor has this name
 //   ├─ TypeMismatchError        the object is not what Ref<T> says
 //   ├─ GetTimeoutError          Get or Wait took longer than asked
 //   ├─ ConnectionError          no head could be reached or started
 //   └─ DisconnectedError        the head has gone
 //
-// `Get` throws the first ten for the task that failed first, however far away: when a task fails
-// because an argument failed, task() names the one at fault and chain() those between.
+// `Get` throws those down to ActorError for the task that failed first, however far away: when a
+// task fails because an argument failed, task() names the one at fault and chain() those between.
 //
 // Thread: any; values.
 #pragma once
@@ -92,7 +98,35 @@ class ResourceExhaustedError : public Error {
  public:
   using Error::Error;
 };
+// The call was not queued: some of those before it must end first.
+class PendingCallsLimitError : public ResourceExhaustedError {
+ public:
+  using ResourceExhaustedError::ResourceExhaustedError;
+};
 class ObjectLostError : public Error {
+ public:
+  using Error::Error;
+};
+class ActorError : public Error {
+ public:
+  using Error::Error;
+};
+// The message has the reason: how its process ended, or what its constructor threw. If it died
+// while it had the call, the call may have run.
+class ActorDiedError : public ActorError {
+ public:
+  using ActorError::ActorError;
+};
+// The call may have run. Calls that are submitted later go to the actor as it is made anew.
+class ActorUnavailableError : public ActorError {
+ public:
+  using ActorError::ActorError;
+};
+class ActorNotFoundError : public Error {
+ public:
+  using Error::Error;
+};
+class NameTakenError : public Error {
  public:
   using Error::Error;
 };

@@ -15,6 +15,7 @@
 // See: docs/guide-cpp.md.
 #pragma once
 
+#include "kiln/actor.h"
 #include "kiln/array.h"
 #include "kiln/error.h"
 #include "kiln/options.h"

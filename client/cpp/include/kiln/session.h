@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "kiln/actor.h"
 #include "kiln/array.h"
 #include "kiln/detail/call.h"
+#include "kiln/detail/results.h"
 #include "kiln/error.h"
 #include "kiln/options.h"
 #include "kiln/ref.h"
@@ -89,6 +91,54 @@ class Session {
     runtime_->Cancel(detail::Checked(ref.handle()).id(), force);
   }
 
+  // --- actors
+  // --------------------------------------------------------------------------------------
+
+  // Makes an actor of a class that has KILN_ACTOR, in a process of its own, and returns at once. An
+  // argument may be a value or a Ref, whose value is passed when it is there; if the class has no
+  // constructor for that, the refs are. A constructor that throws is the error of every call.
+  //   kiln::ActorHandle<Counter> counter = session.Create<Counter>(5);
+  // Blocks: as Submit; with ActorOptions::name until the head has answered.
+  // Throws: as Submit; NameTakenError; with get_if_exists TypeMismatchError (the actor of that name
+  //         is of another class); std::invalid_argument (no KILN_ACTOR; a negative option).
+  template <typename T, typename... A>
+  requires std::is_class_v<T> ActorHandle<T> Create(A&&... arguments)
+  const { return ActorCreator(runtime_, {}).Create<T>(std::forward<A>(arguments)...); }
+  // The same for a class of Python.
+  template <typename... A>
+  AnyActor Create(const PyActor& actor, A&&... arguments) const {
+    return ActorCreator(runtime_, {}).Create(actor, std::forward<A>(arguments)...);
+  }
+  // A light object that makes actors with these options.
+  //   session.With(kiln::ActorOptions{.name = "scores", .max_restarts = 3}).Create<Counter>(5);
+  template <typename Options>
+  requires std::is_same_v<Options, ActorOptions> ActorCreator With(Options options)
+  const { return {runtime_, std::move(options)}; }
+
+  // The actor of this name. Throws: ActorNotFoundError, TypeMismatchError (of another class),
+  // DisconnectedError.
+  template <typename T>
+  ActorHandle<T> GetActor(const std::string& name, const std::string& name_space = {}) const {
+    const std::string& class_name = detail::ClassNameOf(&detail::ClassKey<T>);
+    ActorHandle<T> handle(detail::MakeActorRef(runtime_, runtime_->FindActor(name, name_space)));
+    detail::CheckClass(*handle.actor(), class_name);
+    return handle;
+  }
+  // The same for an actor of any class and language.
+  AnyActor GetActor(const std::string& name, const std::string& name_space = {}) const {
+    return AnyActor(detail::MakeActorRef(runtime_, runtime_->FindActor(name, name_space)));
+  }
+
+  // Ends the actor's process at once; its calls that have not ended fail with ActorDiedError. With
+  // no_restart false it counts as a crash: the actor is started anew if its max_restarts allows.
+  template <typename T>
+  void Kill(const ActorHandle<T>& actor, bool no_restart = true) const {
+    runtime_->KillActor(detail::Checked(actor.actor()).handle->id(), !no_restart);
+  }
+  void Kill(const AnyActor& actor, bool no_restart = true) const {
+    runtime_->KillActor(detail::Checked(actor.actor()).handle->id(), !no_restart);
+  }
+
   // --- objects
   // -------------------------------------------------------------------------------------
 
@@ -122,14 +172,14 @@ class Session {
   // An array to fill and then Put, in the store from the start if it is large. Not initialised.
   // Throws: ObjectStoreFullError.
   template <typename T>
-  WritableArray<T> Create(std::vector<size_t> shape) const {
+  requires(!std::is_class_v<T>) WritableArray<T> Create(std::vector<size_t> shape)
+  const {
     auto numbers = detail::CreateNumbers(runtime_.get(), detail::Dtype<T>(), shape, sizeof(T));
     return {std::move(numbers), std::move(shape)};
   }
   template <typename T>
-  WritableArray<T> Create(size_t size) const {
-    return Create<T>(std::vector<size_t>{size});
-  }
+  requires(!std::is_class_v<T>) WritableArray<T> Create(size_t size)
+  const { return Create<T>(std::vector<size_t>{size}); }
 
   // A ref made elsewhere (`kiln put`, `kiln run --detach`, Ref::id of another program) by its text.
   // Whether it exists and is a T shows when it is got: ObjectLostError, TypeMismatchError.
@@ -159,18 +209,16 @@ class Submitter {
   // As Session::Submit.
   template <typename R, typename... P, typename... A>
   auto Submit(R (*function)(P...), A&&... arguments) const {
-    return MakeRef<detail::ResultOf<R>>(Queue(function, 1, "", arguments...));
+    return detail::MakeRef<detail::ResultOf<R>>(runtime_, Queue(function, 1, "", arguments...));
   }
 
   // As Session::Submit for Python.
   template <typename R, typename... A>
   Ref<R> Submit(const PyFunction<R>& function, A&&... arguments) const {
-    std::vector<detail::Argument> list;
-    list.reserve(sizeof...(A));
-    (list.push_back(detail::MakeFreeArgument(arguments, runtime_)), ...);
-    return MakeRef<R>(runtime_->Submit(detail::PythonLibrary(function.root),
-                                       detail::PythonName(function.module, function.function),
-                                       options_, std::move(list)));
+    return detail::MakeRef<R>(
+        runtime_, runtime_->Submit(detail::PythonLibrary(function.root),
+                                   detail::PythonName(function.module, function.function), options_,
+                                   detail::MakeFreeArguments(runtime_, arguments...)));
   }
 
   // For functions that return std::vector<T>: each element becomes an object of its own.
@@ -201,10 +249,6 @@ class Submitter {
   template <typename R, typename... P, typename... A>
   detail::Id Queue(R (*function)(P...), uint32_t num_returns, std::string_view suffix,
                    const A&... arguments) const;
-  template <typename T>
-  Ref<T> MakeRef(detail::Id id) const {
-    return Ref<T>(std::make_shared<const detail::RefHandle>(runtime_, id));
-  }
 
   std::shared_ptr<detail::Runtime> runtime_;
   TaskOptions options_;

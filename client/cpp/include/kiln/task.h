@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kiln/detail/call.h"
-#include "kiln/detail/task_scope.h"
+#include "kiln/detail/join.h"
 
 // Makes a function callable as a task, by its name as written here. At namespace scope, once, in
 // the source file that defines the function:
@@ -21,8 +21,6 @@
 #define KILN_TASK(function)                                                      \
   [[maybe_unused]] static const bool KILN_DETAIL_JOIN(kiln_task_, __COUNTER__) = \
       ::kiln::detail::Register(#function, &function)
-#define KILN_DETAIL_JOIN(a, b) KILN_DETAIL_JOIN2(a, b)
-#define KILN_DETAIL_JOIN2(a, b) a##b
 
 namespace kiln {
 

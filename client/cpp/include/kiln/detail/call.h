@@ -184,6 +184,23 @@ Argument MakeArgument(const A& given, const std::shared_ptr<Runtime>& runtime) {
   }
 }
 
+// The types of a function's parameters.
+template <typename... P>
+struct Parameters {};
+
+// The arguments for parameters P. Keep `given` until it is submitted. Throws: as MakeArgument.
+template <typename... P, typename... A>
+std::vector<Argument> MakeArguments(Parameters<P...>, const std::shared_ptr<Runtime>& runtime,
+                                    const A&... given) {
+  static_assert(sizeof...(A) == sizeof...(P), "kiln: wrong number of arguments for this call");
+  std::vector<Argument> list;
+  if constexpr (sizeof...(A) == sizeof...(P)) {
+    list.reserve(sizeof...(P));
+    (list.push_back(MakeArgument<P>(given, runtime)), ...);
+  }
+  return list;
+}
+
 // What a value is passed as where no parameter says.
 template <typename A>
 using FreeParameter = std::conditional_t<std::is_convertible_v<std::decay_t<A>, std::string_view>,
@@ -198,6 +215,16 @@ Argument MakeFreeArgument(const A& given, const std::shared_ptr<Runtime>& runtim
   } else {
     return MakeArgument<FreeParameter<A>>(given, runtime);
   }
+}
+
+// As MakeArguments, for a callee whose parameters are not known.
+template <typename... A>
+std::vector<Argument> MakeFreeArguments(const std::shared_ptr<Runtime>& runtime,
+                                        const A&... given) {
+  std::vector<Argument> list;
+  list.reserve(sizeof...(A));
+  (list.push_back(MakeFreeArgument(given, runtime)), ...);
+  return list;
 }
 
 // How a function of Python is named on the wire. Throws: std::invalid_argument (an empty name).
@@ -294,10 +321,10 @@ std::vector<PartsPtr> EncodeResult(R&& result, uint32_t num_returns, bool each) 
   return {ValueCodec<Result>::EncodeOwned(Result(std::move(result)))};
 }
 
-// The Invoker of a function; see runtime.h.
-template <typename R, typename... P>
-std::vector<PartsPtr> Invoke(void* function, std::span<const Incoming> arguments,
-                             uint32_t num_returns, bool each) {
+// Decodes the arguments for parameters P, gives them to `body` and returns what that does.
+// Throws: BadCall; anything `body` throws.
+template <typename... P, typename Body>
+auto WithArguments(std::span<const Incoming> arguments, const Body& body) {
   static_assert((IsParameter<P>() && ...),
                 "kiln: a task runs in another process: its parameters cannot be pointers or "
                 "references to non-const");
@@ -305,21 +332,37 @@ std::vector<PartsPtr> Invoke(void* function, std::span<const Incoming> arguments
     throw BadCall(0, "expected " + std::to_string(sizeof...(P)) + " arguments, got " +
                          std::to_string(arguments.size()));
   }
-  auto* call = reinterpret_cast<R (*)(P...)>(function);
   return [&]<size_t... I>(std::index_sequence<I...>) {
     [[maybe_unused]] std::shared_ptr<Runtime> runtime = CurrentTaskRuntime();
     // Braces: decoded from left to right, so that the first bad argument is the one reported.
     [[maybe_unused]] std::tuple decoded{DecodeArgument<P>(arguments[I], I, runtime)...};
-    if constexpr (std::is_void_v<R>) {
-      if (each) throw BadCall(0, "num_returns is given, but the function returns nothing");
-      call(Pass<P>(std::get<I>(decoded))...);
-      return std::vector<PartsPtr>{MakeNull()};
-    } else {
-      return EncodeResult<std::remove_cv_t<R>>(call(Pass<P>(std::get<I>(decoded))...), num_returns,
-                                               each);
-    }
+    return body(Pass<P>(std::get<I>(decoded))...);
   }
   (std::index_sequence_for<P...>());
+}
+
+// As an Invoker, of anything that is called with parameters P and returns an R.
+template <typename R, typename... P, typename Callable>
+std::vector<PartsPtr> InvokeCallable(const Callable& call, std::span<const Incoming> arguments,
+                                     uint32_t num_returns, bool each) {
+  return WithArguments<P...>(arguments, [&](auto&&... passed) {
+    if constexpr (std::is_void_v<R>) {
+      if (each) throw BadCall(0, "num_returns is given, but the function returns nothing");
+      call(std::forward<decltype(passed)>(passed)...);
+      return std::vector<PartsPtr>{MakeNull()};
+    } else {
+      return EncodeResult<std::remove_cv_t<R>>(call(std::forward<decltype(passed)>(passed)...),
+                                               num_returns, each);
+    }
+  });
+}
+
+// The Invoker of a function; see runtime.h.
+template <typename R, typename... P>
+std::vector<PartsPtr> Invoke(void* function, std::span<const Incoming> arguments,
+                             uint32_t num_returns, bool each) {
+  return InvokeCallable<R, P...>(reinterpret_cast<R (*)(P...)>(function), arguments, num_returns,
+                                 each);
 }
 
 template <typename R, typename... P>

@@ -41,6 +41,36 @@ struct IdList {
   Id operator[](size_t index) const { return at(list, index); }
 };
 
+// What a handle knows of its actor.
+struct ActorClass {
+  std::string name;      // "Counter"
+  std::string language;  // "cpp", "python"
+  int max_task_retries = 0;
+  uint32_t max_pending_calls = 0;
+};
+
+// How an actor is made.
+struct ActorConstructor {
+  std::string library;   // as Submit's
+  std::string function;  // of C++ the class, or with parameters: "Counter(int, std::string)"
+  std::string class_name;
+  std::string language;
+  std::vector<std::string> methods;  // ascending; of a language that tells none: empty
+};
+
+struct FoundActor {
+  Id id;  // carries one reference for the caller
+  ActorClass actor_class;
+};
+
+// What is called.
+struct ActorMethod {
+  const ActorClass& actor_class;
+  std::string_view name;
+  bool each = false;          // see kEachSuffix
+  bool any_language = false;  // the results are for a reader of any language
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -71,6 +101,19 @@ class Runtime {
 
   // Throws: ObjectLostError (unknown), DisconnectedError.
   virtual void Cancel(Id id, bool force) = 0;
+
+  // Makes an actor, which is named like an object, but never got. With options.get_if_exists it may
+  // be another one, of any class.
+  // Blocks: as Submit; with a name until the head has answered.
+  // Throws: as Submit; NameTakenError.
+  virtual FoundActor CreateActor(const ActorConstructor& constructor, const ActorOptions& options,
+                                 std::vector<Argument> arguments) = 0;
+  // Throws: ActorNotFoundError, DisconnectedError.
+  virtual FoundActor FindActor(const std::string& name, const std::string& name_space) = 0;
+  // Queues a call. Returns, blocks, throws: as Submit; PendingCallsLimitError.
+  virtual Id Call(Id actor, const ActorMethod& method, const CallOptions& options,
+                  std::vector<Argument> arguments) = 0;
+  virtual void KillActor(Id id, bool may_restart) = 0;
 
   // One more, or one less, reference of this process on the object.
   virtual void Retain(Id id) noexcept = 0;

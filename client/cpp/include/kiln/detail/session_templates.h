@@ -49,45 +49,22 @@ struct PutTypeOf<std::string_view> {
 template <typename T>
 using PutType = typename PutTypeOf<std::decay_t<T>>::Type;
 
-template <typename T>
-struct ElementOf {
-  static_assert(!std::is_same_v<T, T>, "kiln: SubmitMany needs a function that returns a vector");
-};
-template <typename T>
-struct ElementOf<std::vector<T>> {
-  using Type = T;
-};
-
-template <typename T>
-struct IsTuple : std::false_type {};
-template <typename... T>
-struct IsTuple<std::tuple<T...>> : std::true_type {};
-template <typename A, typename B>
-struct IsTuple<std::pair<A, B>> : std::true_type {};
-
 }  // namespace detail
 
 template <typename R, typename... P, typename... A>
 detail::Id Submitter::Queue(R (*function)(P...), uint32_t num_returns, std::string_view suffix,
                             const A&... arguments) const {
-  static_assert(sizeof...(A) == sizeof...(P),
-                "kiln: wrong number of arguments for this task function");
-  if constexpr (sizeof...(A) == sizeof...(P)) {
-    const detail::FunctionName& name = detail::NameOf(reinterpret_cast<void*>(function));
-    std::vector<detail::Argument> list;
-    list.reserve(sizeof...(P));
-    (list.push_back(detail::MakeArgument<P>(arguments, runtime_)), ...);
-    if (suffix.empty() && options_.num_returns == num_returns) {
-      return runtime_->Submit(name.library, name.function, options_, std::move(list));
-    }
-    TaskOptions options = options_;
-    options.num_returns = num_returns;
-    if (options.name.empty()) options.name = name.function;
-    return runtime_->Submit(name.library, name.function + std::string(suffix), options,
-                            std::move(list));
-  } else {
-    return {};
+  const detail::FunctionName& name = detail::NameOf(reinterpret_cast<void*>(function));
+  std::vector<detail::Argument> list =
+      detail::MakeArguments(detail::Parameters<P...>(), runtime_, arguments...);
+  if (suffix.empty() && options_.num_returns == num_returns) {
+    return runtime_->Submit(name.library, name.function, options_, std::move(list));
   }
+  TaskOptions options = options_;
+  options.num_returns = num_returns;
+  if (options.name.empty()) options.name = name.function;
+  return runtime_->Submit(name.library, name.function + std::string(suffix), options,
+                          std::move(list));
 }
 
 template <typename R, typename... P, typename... A>
@@ -96,11 +73,8 @@ auto Submitter::SubmitMany(R (*function)(P...), A&&... arguments) const {
   if (options_.num_returns == 0) {
     throw std::invalid_argument("kiln: SubmitMany with num_returns 0");
   }
-  std::vector<Ref<Element>> refs;
-  refs.reserve(options_.num_returns);
   const detail::Id first = Queue(function, options_.num_returns, detail::kEachSuffix, arguments...);
-  for (uint32_t i = 0; i < options_.num_returns; ++i) refs.push_back(MakeRef<Element>(first + i));
-  return refs;
+  return detail::MakeRefs<Element>(runtime_, first, options_.num_returns);
 }
 
 template <typename R, typename... P, typename... A>
@@ -108,13 +82,8 @@ auto Submitter::SubmitTuple(R (*function)(P...), A&&... arguments) const {
   using Result = detail::ResultOf<R>;
   static_assert(detail::IsTuple<Result>::value,
                 "kiln: SubmitTuple needs a function that returns a tuple or a pair");
-  constexpr size_t kSize = std::tuple_size_v<Result>;
-  const detail::Id first = Queue(function, kSize, detail::kEachSuffix, arguments...);
-  return [&]<size_t... I>(std::index_sequence<I...>) {
-    return std::tuple<Ref<std::tuple_element_t<I, Result>>...>{
-        MakeRef<std::tuple_element_t<I, Result>>(first + I)...};
-  }
-  (std::make_index_sequence<kSize>());
+  return detail::MakeTupleOfRefs<Result>(
+      runtime_, Queue(function, std::tuple_size_v<Result>, detail::kEachSuffix, arguments...));
 }
 
 template <typename R, typename... P, typename... A>
@@ -134,13 +103,14 @@ inline Submitter Session::With(TaskOptions options) const {
 template <typename T>
 auto Session::Put(T&& value) const {
   using Type = detail::PutType<T>;
-  auto wrap = [this](detail::Id id) {
-    return Ref<Type>(std::make_shared<const detail::RefHandle>(runtime_, id));
+  auto put = [this](const Type& stored) {
+    return detail::MakeRef<Type>(runtime_,
+                                 runtime_->Put(*detail::ValueCodec<Type>::Encode(stored)));
   };
   if constexpr (std::is_same_v<Type, std::remove_cvref_t<T>>) {
-    return wrap(runtime_->Put(*detail::ValueCodec<Type>::Encode(value)));
+    return put(value);
   } else {
-    return wrap(runtime_->Put(*detail::ValueCodec<Type>::Encode(Type(std::forward<T>(value)))));
+    return put(Type(std::forward<T>(value)));
   }
 }
 
@@ -204,7 +174,7 @@ template <typename T>
 Ref<T> Session::FromId(const std::string& text) const {
   detail::Id id = detail::ParseId(text);
   runtime_->Retain(id);
-  return Ref<T>(std::make_shared<const detail::RefHandle>(runtime_, id));
+  return detail::MakeRef<T>(runtime_, id);
 }
 
 }  // namespace kiln
