@@ -139,6 +139,7 @@ Status Head::Build() {
   context_.head_session = head_session_.get();
   context_.launcher = launcher_.get();
   context_.jobs = jobs_.get();
+  context_.max_workers = CoreOptionsOf(options_).max_workers;
   context_.stop = [this](const v1::StopRequest& request) {
     Duration grace = request.force()          ? Duration(0)
                      : request.grace_ms() > 0 ? milliseconds(request.grace_ms())

@@ -39,18 +39,30 @@ Time TimeIn(int64_t ms);
 bool Parse(grpc::ByteBuffer* bytes, google::protobuf::MessageLite* message);
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
 
-// Runs `handle`, a Status(), on the loop and finishes the call with what it returns. It may use the
-// request and the response.
-template <typename Handle>
-grpc::ServerUnaryReactor* OnLoop(const Context& context, grpc::CallbackServerContext* call,
-                                 Handle handle) {
+// Runs `begin` on the loop with the call's reactor, which it finishes: there or, where the answer
+// takes something else than the loop's time, later and on any thread. Request and response are
+// there until then.
+template <typename Begin>
+grpc::ServerUnaryReactor* BeginOnLoop(const Context& context, grpc::CallbackServerContext* call,
+                                      Begin begin) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   if (Status status = Authorize(context, *call); !status.ok()) {
     reactor->Finish(ToGrpc(status));
     return reactor;
   }
-  context.loop->Post([reactor, handle = std::move(handle)] { reactor->Finish(ToGrpc(handle())); });
+  context.loop->Post([reactor, begin = std::move(begin)] { begin(reactor); });
   return reactor;
+}
+
+// Runs `handle`, a Status(), on the loop and finishes the call with what it returns. It may use the
+// request and the response.
+template <typename Handle>
+grpc::ServerUnaryReactor* OnLoop(const Context& context, grpc::CallbackServerContext* call,
+                                 Handle handle) {
+  return BeginOnLoop(context, call,
+                     [handle = std::move(handle)](grpc::ServerUnaryReactor* reactor) {
+                       reactor->Finish(ToGrpc(handle()));
+                     });
 }
 
 // A call that was refused before it reached the loop.

@@ -29,6 +29,7 @@ struct Context {
   sessions::HeadSession* head_session;
   process::WorkerLauncher* launcher;
   process::JobRunner* jobs;
+  int max_workers;  // as CoreOptions has it
   HeadInfo info;
   std::string token;  // asked of TCP peers; empty: no TCP
   std::function<v1::StopResponse(const v1::StopRequest&)> stop;
@@ -39,6 +40,7 @@ std::unique_ptr<grpc::Service> MakeSessionsService(const Context* context);
 std::unique_ptr<grpc::Service> MakeTasksService(const Context* context);
 std::unique_ptr<grpc::Service> MakeObjectsService(const Context* context);
 std::unique_ptr<grpc::Service> MakeJobsService(const Context* context);
+std::unique_ptr<grpc::Service> MakeActorsService(const Context* context);
 std::unique_ptr<grpc::Service> MakeStateService(const Context* context);
 
 }  // namespace kiln::services

@@ -116,6 +116,10 @@ class GetReactor : public grpc::ServerWriteReactor<v1::GetResponse> {
   void Begin(const v1::GetRequest& request) {
     Result<ObjectId> id = ReadRef(request.ref());
     if (!id.ok()) return End(id.status());
+    if (const std::optional<core::ActorView> actor = context_->core->FindActor(*id)) {
+      return End(Status(Code::kInvalidArgument, request.ref() + " is no object but an actor (" +
+                                                    actor->label + "), which has no value"));
+    }
     id_ = *id;
     timeout_ms_ = request.timeout_ms();
     Result<sessions::HeadSession::WaitId> wait = context_->head_session->Wait(

@@ -64,6 +64,7 @@ class GrpcServer : public Server {
     services_.push_back(MakeTasksService(context));
     services_.push_back(MakeObjectsService(context));
     services_.push_back(MakeJobsService(context));
+    services_.push_back(MakeActorsService(context));
     services_.push_back(MakeStateService(context));
   }
 
@@ -94,7 +95,7 @@ class GrpcServer : public Server {
                                             "for any free one");
     }
     // By itself the health service knows the server as a whole only.
-    for (const char* name : {"Sessions", "Tasks", "Objects", "Jobs", "State"}) {
+    for (const char* name : {"Sessions", "Tasks", "Objects", "Jobs", "Actors", "State"}) {
       server_->GetHealthCheckService()->SetServingStatus(std::string("kiln.v1.") + name, true);
     }
     if (port > 0) tcp_address_ = listen.substr(0, listen.rfind(':') + 1) + std::to_string(port);

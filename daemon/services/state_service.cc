@@ -2,11 +2,16 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "common/limits.h"
+#include "daemon/core/worker_state.h"
 #include "daemon/process/memory.h"
+#include "daemon/services/actor_row.h"
 #include "daemon/services/call.h"
+#include "daemon/services/memory_reader.h"
 #include "daemon/services/row_filter.h"
 #include "daemon/sessions/convert.h"
 #include "kiln/v1/state.grpc.pb.h"
@@ -73,11 +78,13 @@ class StateService : public v1::State::CallbackService {
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* call,
                                       const v1::GetStatusRequest* request,
                                       v1::Status* response) override {
-    return OnLoop(*context_, call, [this, request, response] {
-      FillStatus(response);
-      if (request->memory()) FillMemory(response->mutable_memory());
-      return Status();
-    });
+    return BeginOnLoop(*context_, call,
+                       [this, request, response](grpc::ServerUnaryReactor* reactor) {
+                         FillStatus(response);
+                         if (request->memory()) FillMemory(response->mutable_memory());
+                         if (!request->actor_memory()) return reactor->Finish(grpc::Status::OK);
+                         AddActorMemory(response, reactor);
+                       });
   }
 
   grpc::ServerUnaryReactor* ListTasks(grpc::CallbackServerContext* call,
@@ -108,6 +115,18 @@ class StateService : public v1::State::CallbackService {
                                  [this](auto add) { VisitSessions(add); });
   }
 
+  grpc::ServerUnaryReactor* ListActors(grpc::CallbackServerContext* call,
+                                       const v1::ListRequest* request,
+                                       v1::ListActorsResponse* response) override {
+    return BeginOnLoop(*context_, call,
+                       [this, request, response](grpc::ServerUnaryReactor* reactor) {
+                         Status status = Collect(*request, response, response->mutable_actors(),
+                                                 [this](auto add) { VisitActors(add); });
+                         if (!status.ok()) return reactor->Finish(ToGrpc(status));
+                         AddMemory(response, reactor);
+                       });
+  }
+
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* call, const v1::StopRequest* request,
                                  v1::StopResponse* response) override {
     return OnLoop(*context_, call, [this, request, response] {
@@ -124,16 +143,26 @@ class StateService : public v1::State::CallbackService {
                                  Response* response, google::protobuf::RepeatedPtrField<Row>* rows,
                                  Visit visit) {
     return OnLoop(*context_, call, [request, response, rows, visit] {
-      Result<RowCollector<Row>> collector = RowCollector<Row>::Make(*request, rows);
-      if (!collector.ok()) return collector.status();
-      visit([&](Row row) { collector->Add(std::move(row)); });
-      response->set_total(collector->total());
-      return Status();
+      return Collect(*request, response, rows, visit);
     });
+  }
+  template <typename Row, typename Response, typename Visit>
+  static Status Collect(const v1::ListRequest& request, Response* response,
+                        google::protobuf::RepeatedPtrField<Row>* rows, const Visit& visit) {
+    Result<RowCollector<Row>> collector = RowCollector<Row>::Make(request, rows);
+    if (!collector.ok()) return collector.status();
+    visit([&](Row row) { collector->Add(std::move(row)); });
+    response->set_total(collector->total());
+    return Status();
   }
 
   void FillStatus(v1::Status* out) const;
   void FillMemory(v1::MemoryUse* out) const;
+  // What made the object, as lists show it.
+  std::string MakerOf(ObjectId object) const;
+  // The rest of an answer, which is read off the loop; finishes the call.
+  void AddActorMemory(v1::Status* out, grpc::ServerUnaryReactor* reactor);
+  void AddMemory(v1::ListActorsResponse* out, grpc::ServerUnaryReactor* reactor);
   template <typename Add>
   void VisitTasks(Add add) const;
   template <typename Add>
@@ -142,8 +171,11 @@ class StateService : public v1::State::CallbackService {
   void VisitWorkers(Add add) const;
   template <typename Add>
   void VisitSessions(Add add) const;
+  template <typename Add>
+  void VisitActors(Add add) const;
 
   const Context* const context_;
+  MemoryReader memory_;
 };
 
 void StateService::FillStatus(v1::Status* out) const {
@@ -176,6 +208,39 @@ void StateService::FillStatus(v1::Status* out) const {
   out->set_drivers(totals.drivers);
   out->set_jobs_active(static_cast<uint32_t>(context_->jobs->active()));
   for (const std::string& failure : totals.worker_failures) out->add_worker_failures(failure);
+  out->set_actors(totals.actors);
+  out->set_actors_starting(totals.actors_starting);
+  out->set_max_workers(static_cast<uint32_t>(context_->max_workers));
+  out->set_max_actors(limits::kMaxActors);
+  uint32_t starting = 0, hosting = 0;
+  for (const core::WorkerRow& row : context_->core->ListWorkers()) {
+    starting += row.state == core::Name(core::WorkerState::kStarting);
+    hosting += row.state == core::Name(core::WorkerState::kActor);
+  }
+  out->set_workers_starting(starting);
+  out->set_actor_processes(hosting);
+}
+
+void StateService::AddActorMemory(v1::Status* out, grpc::ServerUnaryReactor* reactor) {
+  std::vector<int64_t> pids;
+  for (const core::ActorRow& row : context_->core->ListActors()) {
+    if (row.pid != 0) pids.push_back(row.pid);
+  }
+  memory_.Read(std::move(pids), [out, reactor](const std::vector<uint64_t>& bytes) {
+    out->set_actor_memory_bytes(std::accumulate(bytes.begin(), bytes.end(), uint64_t{0}));
+    reactor->Finish(grpc::Status::OK);
+  });
+}
+
+void StateService::AddMemory(v1::ListActorsResponse* out, grpc::ServerUnaryReactor* reactor) {
+  std::vector<int64_t> pids;
+  for (const v1::ActorInfo& actor : out->actors()) pids.push_back(actor.pid());
+  memory_.Read(std::move(pids), [out, reactor](const std::vector<uint64_t>& bytes) {
+    for (int i = 0; i < out->actors_size(); ++i) {
+      out->mutable_actors(i)->set_memory_bytes(bytes[static_cast<size_t>(i)]);
+    }
+    reactor->Finish(grpc::Status::OK);
+  });
 }
 
 void StateService::FillMemory(v1::MemoryUse* out) const {
@@ -214,6 +279,13 @@ void StateService::VisitTasks(Add add) const {
   });
 }
 
+std::string StateService::MakerOf(ObjectId object) const {
+  std::string name = context_->core->MakerName(object);
+  if (!name.empty()) return name;
+  const std::optional<core::ActorView> actor = context_->core->FindActor(object);
+  return actor ? "actor " + actor->label : "";
+}
+
 template <typename Add>
 void StateService::VisitObjects(Add add) const {
   std::vector<core::ObjectView> objects;
@@ -236,7 +308,7 @@ void StateService::VisitObjects(Add add) const {
     out.set_is_error(object.is_error);
     out.set_references(object.references);
     out.set_session_number(object.creator);
-    out.set_task(context_->core->MakerName(object.id));
+    out.set_task(MakerOf(object.id));
     add(std::move(out));
   }
 }
@@ -271,6 +343,15 @@ void StateService::VisitSessions(Add add) const {
     out.set_tasks(row.tasks);
     out.set_references(row.references);
     out.set_connected_ms(session->connected_ms());
+    add(std::move(out));
+  }
+}
+
+template <typename Add>
+void StateService::VisitActors(Add add) const {
+  for (const core::ActorRow& row : context_->core->ListActors()) {
+    v1::ActorInfo out;
+    ToProto(row, &out);
     add(std::move(out));
   }
 }

@@ -41,9 +41,10 @@ def _make_stubs():
 
 STUBS = _make_stubs()
 
-from kiln.v1 import job_pb2, object_pb2, session_pb2, state_pb2, task_pb2  # noqa: E402
-from kiln.v1 import (job_pb2_grpc, object_pb2_grpc, state_pb2_grpc,  # noqa: E402
-                     task_pb2_grpc)
+from kiln.v1 import (actor_pb2, job_pb2, object_pb2, session_pb2, state_pb2,  # noqa: E402
+                     task_pb2)
+from kiln.v1 import (actor_pb2_grpc, job_pb2_grpc, object_pb2_grpc,  # noqa: E402
+                     state_pb2_grpc, task_pb2_grpc)
 
 JSON, BYTES, VALUE = object_pb2.ENCODING_JSON, object_pb2.ENCODING_BYTES, object_pb2.ENCODING_VALUE
 
@@ -87,6 +88,7 @@ class Head:
         self.tasks = task_pb2_grpc.TasksStub(channel)
         self.objects = object_pb2_grpc.ObjectsStub(channel)
         self.jobs = job_pb2_grpc.JobsStub(channel)
+        self.actors = actor_pb2_grpc.ActorsStub(channel)
         self.state = state_pb2_grpc.StateStub(channel)
 
     def run(self, *args):

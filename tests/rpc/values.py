@@ -51,3 +51,27 @@ def doubles(rows):
         b"\xce" + struct.pack(">I", length) for length in (len(rows), len(rows[0])))
     numbers = [number for row in rows for number in row]
     return encode(NDARRAY, body, [struct.pack(f"<{len(numbers)}d", *numbers)])
+
+
+def number(value):
+    """The integer that a value is; a small subset of msgpack."""
+    kind, body, _ = decode(value)
+    if kind != MSGPACK:
+        raise AssertionError(f"no number but a value of kind {kind}: {body}")
+    if body[0] < 0x80:
+        return body[0]
+    if body[0] >= 0xE0:
+        return body[0] - 0x100
+    size, signed = {0xCC: (1, False), 0xCD: (2, False), 0xCE: (4, False), 0xCF: (8, False),
+                    0xD0: (1, True), 0xD1: (2, True), 0xD2: (4, True), 0xD3: (8, True)}[body[0]]
+    return int.from_bytes(body[1:1 + size], "big", signed=signed)
+
+
+def error(kind, message):
+    """An error as a worker reports it."""
+    def text8(words):
+        return b"\xd9" + bytes([len(words)]) + words.encode()
+
+    body = b"\x86" + b"".join(text8(key) + text8(words) for key, words in [
+        ("kind", kind), ("type", "Error"), ("message", message), ("task", "")])
+    return encode(ERROR, body + text8("pid") + b"\x00" + text8("chain") + b"\x90")
