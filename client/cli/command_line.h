@@ -1,11 +1,10 @@
 // The command line: which commands and options there are, and what was asked for.
 //
-// Only main.cc and command_line.cc see CLI11, which costs 5 s to compile (Debian 12, g++ 12).
-//
 // Thread: one.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,6 +23,8 @@ struct Invocation {
   // After the "--" of a submit; taken off before parsing, since it is not ours to read.
   std::vector<std::string> job_command;
   bool has_job_command = false;
+  // By command that reads its words itself: what they are, for its first line of help.
+  std::map<const CLI::App*, std::string> words;
 };
 
 // Adds every command to `app`; parsing one sets `invocation->run`. Both outlive the parsing.

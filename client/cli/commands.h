@@ -1,8 +1,8 @@
 // Every command of `kiln`: its options as plain data and the function that carries it out.
 //
 // A command prints through the console and returns the exit code (exit_codes.h). One file each:
-// start.cc, stop.cc, job.cc, run.cc, put.cc, get.cc, wait.cc, cancel.cc, release.cc, status.cc,
-// list.cc, microbenchmark.cc. The command line is read by command_line.cc alone.
+// start.cc, stop.cc, job.cc, run.cc, actor.cc, put.cc, get.cc, wait.cc, cancel.cc, release.cc,
+// status.cc, list.cc, microbenchmark.cc. The command line is read by the files *_commands.cc alone.
 //
 // Thread: main's; nothing else runs when a command begins.
 #pragma once
@@ -84,6 +84,30 @@ struct RunOptions {
 };
 int RunRun(Console& console, const RunOptions& options);
 
+// Which actor: its name or, where that has 16 hexadecimal digits and no namespace is given, its id.
+struct ActorWord {
+  std::string word;
+  std::string name_space;
+};
+
+struct ActorCallOptions {
+  Connection connection;
+  ActorWord actor;
+  std::string method;
+  std::vector<std::string> args;  // JSON texts
+  bool detach = false;
+  std::optional<milliseconds> timeout;  // for the result
+  milliseconds ttl{0};
+};
+int RunActorCall(Console& console, const ActorCallOptions& options);
+
+struct ActorKillOptions {
+  Connection connection;
+  ActorWord actor;
+  bool restart = false;  // its process only
+};
+int RunActorKill(Console& console, const ActorKillOptions& options);
+
 struct PutOptions {
   Connection connection;
   std::string file = "-";  // "-": standard input
@@ -130,7 +154,7 @@ int RunStatus(Console& console, const StatusOptions& options);
 
 struct ListOptions {
   Connection connection;
-  std::string what;                  // "tasks", "objects", "workers", "jobs", "sessions"
+  std::string what;                  // "tasks", "objects", "workers", "actors", "jobs", "sessions"
   std::vector<std::string> filters;  // column=value, column!=value
   uint32_t limit = 100;
 };

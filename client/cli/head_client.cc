@@ -7,6 +7,7 @@
 
 #include "common/limits.h"
 #include "common/session_dir.h"
+#include "kiln/v1/actor.grpc.pb.h"
 #include "kiln/v1/job.grpc.pb.h"
 #include "kiln/v1/object.grpc.pb.h"
 #include "kiln/v1/state.grpc.pb.h"
@@ -17,6 +18,8 @@ namespace {
 
 // The head answers questions about its state between two turns; one that takes longer hangs.
 constexpr milliseconds kStateAnswer = seconds(10);
+// Where the system is asked for the memory of thousands of processes, too.
+constexpr milliseconds kMemoryAnswer = seconds(60);
 
 template <typename Response>
 Result<Response> InTime(Result<Response> answer) {
@@ -29,11 +32,12 @@ Result<Response> InTime(Result<Response> answer) {
 
 struct HeadClient::Stubs {
   explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
-      : state(channel), tasks(channel), objects(channel), jobs(channel) {}
+      : state(channel), tasks(channel), objects(channel), jobs(channel), actors(channel) {}
   v1::State::Stub state;
   v1::Tasks::Stub tasks;
   v1::Objects::Stub objects;
   v1::Jobs::Stub jobs;
+  v1::Actors::Stub actors;
 };
 
 // One rpc: its context, cancelled by Ctrl-C, and what its end means.
@@ -123,8 +127,8 @@ HeadClient::HeadClient(std::string target, std::string token, Interrupt* interru
 HeadClient::~HeadClient() = default;
 
 Result<v1::Status> HeadClient::GetStatus(const v1::GetStatusRequest& request) {
-  return InTime(
-      Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::GetStatus, request));
+  return InTime(Call(*this, request.actor_memory() ? kMemoryAnswer : kStateAnswer)
+                    .Unary(stubs_->state, &v1::State::Stub::GetStatus, request));
 }
 
 Result<v1::ListTasksResponse> HeadClient::ListTasks(const v1::ListRequest& request) {
@@ -147,6 +151,11 @@ Result<v1::ListSessionsResponse> HeadClient::ListSessions(const v1::ListRequest&
       Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::ListSessions, request));
 }
 
+Result<v1::ListActorsResponse> HeadClient::ListActors(const v1::ListRequest& request) {
+  return InTime(
+      Call(*this, kMemoryAnswer).Unary(stubs_->state, &v1::State::Stub::ListActors, request));
+}
+
 Result<v1::StopResponse> HeadClient::Stop(const v1::StopRequest& request, milliseconds patience) {
   return Call(*this, patience).Unary(stubs_->state, &v1::State::Stub::Stop, request);
 }
@@ -157,6 +166,14 @@ Result<v1::RunResponse> HeadClient::Run(const v1::RunRequest& request) {
 
 Result<v1::CancelResponse> HeadClient::Cancel(const v1::CancelRequest& request) {
   return Call(*this).Unary(stubs_->tasks, &v1::Tasks::Stub::Cancel, request);
+}
+
+Result<v1::CallActorResponse> HeadClient::CallActor(const v1::CallActorRequest& request) {
+  return Call(*this).Unary(stubs_->actors, &v1::Actors::Stub::Call, request);
+}
+
+Result<v1::KillActorResponse> HeadClient::KillActor(const v1::KillActorRequest& request) {
+  return Call(*this).Unary(stubs_->actors, &v1::Actors::Stub::Kill, request);
 }
 
 Result<v1::PutResponse> HeadClient::Put(const v1::PutRequest& first, const NextPart& next) {

@@ -16,6 +16,7 @@
 #include "client/cli/interrupt.h"
 #include "common/clock.h"
 #include "common/status.h"
+#include "kiln/v1/actor.pb.h"
 #include "kiln/v1/job.pb.h"
 #include "kiln/v1/object.pb.h"
 #include "kiln/v1/state.pb.h"
@@ -40,11 +41,15 @@ class HeadClient {
   Result<v1::ListObjectsResponse> ListObjects(const v1::ListRequest& request);
   Result<v1::ListWorkersResponse> ListWorkers(const v1::ListRequest& request);
   Result<v1::ListSessionsResponse> ListSessions(const v1::ListRequest& request);
+  Result<v1::ListActorsResponse> ListActors(const v1::ListRequest& request);
   // Errors also: DeadlineExceeded (no answer within `patience`).
   Result<v1::StopResponse> Stop(const v1::StopRequest& request, milliseconds patience);
 
   Result<v1::RunResponse> Run(const v1::RunRequest& request);
   Result<v1::CancelResponse> Cancel(const v1::CancelRequest& request);
+
+  Result<v1::CallActorResponse> CallActor(const v1::CallActorRequest& request);
+  Result<v1::KillActorResponse> KillActor(const v1::KillActorRequest& request);
 
   // Calls `next` for one part after the other until it returns nothing, or a status, which becomes
   // the answer. `first`: all but data.

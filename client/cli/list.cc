@@ -80,6 +80,40 @@ Table MakeTable(const v1::ListWorkersResponse& response) {
   return table;
 }
 
+Table MakeTable(const v1::ListActorsResponse& response) {
+  Table table{{{"id"},
+               {"name"},
+               {"class"},
+               {"state"},
+               {"pid", true},
+               {"memory", true},
+               {"restarts", true},
+               {"pending", true},
+               {"finished", true},
+               {"references", true},
+               {"detail"}},
+              {}};
+  for (const auto& row : response.actors()) {
+    table.rows.push_back({row.id(), row.name(), row.class_name(), row.state(),
+                          OrNone(static_cast<uint64_t>(row.pid())),
+                          row.memory_bytes() == 0 ? "-" : FormatSize(row.memory_bytes()),
+                          Text(row.restarts()), Text(row.pending_calls()),
+                          Text(row.finished_calls()), Text(row.references()), row.detail()});
+  }
+  const bool any_namespace =
+      std::any_of(response.actors().begin(), response.actors().end(),
+                  [](const v1::ActorInfo& row) { return !row.namespace_().empty(); });
+  if (any_namespace) {
+    constexpr int kAt = 2;  // beside the name
+    table.columns.insert(table.columns.begin() + kAt, {"namespace"});
+    for (int i = 0; i < response.actors_size(); ++i) {
+      auto& cells = table.rows[static_cast<size_t>(i)];
+      cells.insert(cells.begin() + kAt, response.actors(i).namespace_());
+    }
+  }
+  return table;
+}
+
 Table MakeTable(const v1::ListSessionsResponse& response) {
   Table table{{{"number", true},
                {"kind"},
@@ -181,6 +215,10 @@ int RunList(Console& console, const ListOptions& options) {
   if (options.what == "workers") {
     return print(
         head.ListWorkers(request), [](const auto& r) -> auto& { return r.workers(); });
+  }
+  if (options.what == "actors") {
+    return print(
+        head.ListActors(request), [](const auto& r) -> auto& { return r.actors(); });
   }
   return print(
       head.ListSessions(request), [](const auto& r) -> auto& { return r.sessions(); });

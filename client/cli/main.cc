@@ -12,7 +12,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/console.h"
 #include "client/cli/exit_codes.h"
-#include "client/cli/nearest.h"
+#include "common/nearest.h"
 
 namespace kiln::cli {
 namespace {
@@ -60,7 +60,9 @@ Words CommandNames(const CLI::App& app) {
 // Help as CLI11 writes it, but for a first line that can be typed as it stands.
 class HelpFormatter : public CLI::Formatter {
  public:
-  HelpFormatter() { column_width(32); }
+  explicit HelpFormatter(const Invocation* invocation) : invocation_(invocation) {
+    column_width(32);
+  }
   std::string make_usage(const CLI::App* app, std::string) const override {
     std::string usage = "Usage: " + CommandPath(app) + " [OPTIONS]";
     for (const CLI::Option* word :
@@ -70,16 +72,25 @@ class HelpFormatter : public CLI::Formatter {
       usage += word->get_required() ? " " + name : " [" + name + "]";
     }
     if (app->get_prefix_command()) usage += " -- COMMAND [ARGS...]";
-    if (app->get_allow_extras()) usage += " LIBRARY.so:FUNCTION [JSON ARGS...]";
+    if (auto words = invocation_->words.find(app); words != invocation_->words.end()) {
+      usage += " " + words->second;
+    }
     if (!CommandNames(*app).empty()) usage += " COMMAND";
     return usage + "\n";
   }
+
+ private:
+  const Invocation* const invocation_;
 };
 
-// Requires: `words` is the command line without the program's name.
+// Requires of both: `words` is the command line without the program's name.
 bool IsSubmit(const Words& words) {
   return (!words.empty() && words[0] == "submit") ||
          (words.size() > 1 && words[0] == "job" && words[1] == "submit");
+}
+bool IsCall(const Words& words) {
+  return (!words.empty() && words[0] == "run") ||
+         (words.size() > 1 && words[0] == "actor" && words[1] == "call");
 }
 
 // What follows "--" in a submit belongs to the job.
@@ -124,15 +135,15 @@ std::string Sentence(std::string text) {
 int Main(Words words) {
   CLI::App app("kiln: tasks, objects and jobs on one machine.", "kiln");
   app.set_version_flag("--version", "kiln " KILN_VERSION);
-  app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   app.footer(kFooter);
   Invocation invocation;
+  app.formatter(std::make_shared<HelpFormatter>(&invocation));
   AddCommands(app, &invocation);
 
   SplitJobCommand(&words, &invocation);
   // CLI11 would give what follows "--" to the parent command.
-  if (!words.empty() && words[0] == "run") std::erase(words, "--");
+  if (IsCall(words)) std::erase(words, "--");
   Console early(std::find(words.begin(), words.end(), "--json") != words.end());
   std::string mistake = CheckCommandName(app, words);
   if (!mistake.empty()) return early.FailUsage(mistake);

@@ -82,8 +82,8 @@ class StatusText {
   void Work() {
     auto text = [](uint64_t number) { return std::to_string(number); };
     Title("Work");
-    Line("Workers", text(status_.workers()) + " (" + text(status_.workers_idle()) + " idle, " +
-                        text(status_.workers_blocked()) + " blocked in get)");
+    Line("Workers", Workers());
+    Line("Actors", Actors());
     Line("Tasks", text(status_.tasks_running()) + " running, " + text(status_.tasks_ready()) +
                       " ready, " + text(status_.tasks_waiting()) + " waiting for arguments (" +
                       FormatSize(status_.queued_bytes()) + " of arguments)");
@@ -93,6 +93,34 @@ class StatusText {
     Line("Objects", text(status_.objects()));
     Line("Drivers", text(status_.drivers()));
     Line("Jobs", text(status_.jobs_active()) + " active");
+  }
+
+  // One pool, two counts: processes that run tasks are bounded by what the CPUs can use, those of
+  // actors by what the system can hold.
+  std::string Workers() const {
+    const uint32_t for_tasks = status_.workers() - status_.actor_processes();
+    std::string text = std::to_string(for_tasks) + " for tasks, of at most " +
+                       std::to_string(status_.max_workers()) + " (" +
+                       std::to_string(status_.workers_idle()) + " idle, " +
+                       std::to_string(status_.workers_blocked()) + " blocked in get";
+    if (status_.workers_starting() != 0) {
+      text += ", " + std::to_string(status_.workers_starting()) + " starting";
+    }
+    return text + ")";
+  }
+
+  std::string Actors() const {
+    std::string text =
+        std::to_string(status_.actors()) + ", of at most " + std::to_string(status_.max_actors());
+    if (status_.actors_starting() != 0) {
+      text += " (" + std::to_string(status_.actors_starting()) + " starting)";
+    }
+    if (status_.actor_processes() != 0) {
+      text += ", in " + std::to_string(status_.actor_processes()) +
+              (status_.actor_processes() == 1 ? " more process" : " more processes") + " with " +
+              FormatSize(status_.actor_memory_bytes());
+    }
+    return text;
   }
 
   // One kind of record: how many, what they cost together, and each.
@@ -137,6 +165,10 @@ int RunStatus(Console& console, const StatusOptions& options) {
   v1::GetStatusRequest request;
   request.set_memory(options.memory);
   auto status = (*head)->GetStatus(request);
+  if (status.ok() && status->actor_processes() != 0) {  // asked for apart: it may take seconds
+    request.set_actor_memory(true);
+    status = (*head)->GetStatus(request);
+  }
   if (!status.ok()) return console.Fail(status.status());
   console.Write(console.json() ? DumpJson(ToJson(*status))
                                : StatusText(console, *status).ToString());
