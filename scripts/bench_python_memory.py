@@ -28,7 +28,7 @@ for pid in pids:
 _IDLE_S = 0.5
 
 
-def _megabytes(pid: int) -> tuple[float, float]:
+def megabytes(pid: int) -> tuple[float, float]:
     """Returns: a process's proportional set size, and its private memory."""
     found = {}
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
@@ -40,7 +40,7 @@ def _megabytes(pid: int) -> tuple[float, float]:
 
 
 def _mean(pids: list[int]) -> tuple[float, float]:
-    sizes = [_megabytes(pid) for pid in pids]
+    sizes = [megabytes(pid) for pid in pids]
     return sum(pss for pss, _ in sizes) / len(sizes), sum(own for _, own in sizes) / len(sizes)
 
 
@@ -61,7 +61,7 @@ def _alone() -> tuple[float, float]:
         assert process.stdin is not None and process.stdout is not None
         process.stdout.readline()
         time.sleep(_IDLE_S)
-        sizes = _megabytes(process.pid)
+        sizes = megabytes(process.pid)
         process.stdin.write("\n")
     return sizes
 

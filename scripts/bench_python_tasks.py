@@ -17,7 +17,7 @@ def no_op() -> None:
     pass
 
 
-def _latencies(call: Callable[[], Any], count: int) -> tuple[float, float, float]:
+def latencies(call: Callable[[], Any], count: int) -> tuple[float, float, float]:
     """Returns: p50 and p99 in us, and calls per second, of calls one after the other."""
     for _ in range(100):  # both sides wake up
         call()
@@ -40,8 +40,8 @@ def round_trips(rounds: Rounds) -> None:
         start_kiln()
         task = kiln.remote(no_op)
         results = in_turns(rounds.count, {
-            "kiln": lambda: _latencies(lambda: kiln.get(task.remote()), count),
-            "pool": lambda: _latencies(lambda: pool.apply(no_op), count)})
+            "kiln": lambda: latencies(lambda: kiln.get(task.remote()), count),
+            "pool": lambda: latencies(lambda: pool.apply(no_op), count)})
         kiln.shutdown()
     for which, name in enumerate(("task round trip, p50", "task round trip, p99",
                                   "task round trips")):

@@ -41,6 +41,10 @@ TARGETS = {
     "single client tasks sync":
         [at_most(8, "p50_us"), at_most(40, "p99_us"), faster_than_grpc(15)],
     "single client tasks async": [at_least(500_000)],
+    "1:1 actor calls sync": [at_most(8, "p50_us")],
+    "1:1 actor calls async": [at_least(500_000)],
+    "actor created and its first answer": [at_most(10_000, "p50_us")],
+    "1,000 actors created, called, killed": [at_most(10_000)],
     "multi client tasks async": [share_of(1, "single client tasks async", "shm")],
     "METG(50 %), independent": [at_most(10)],
     "METG(50 %), stencil": [at_most(25)],

@@ -57,7 +57,6 @@ class Executor : public peer::TaskHost, private CallRunner {
   void RunNested() override;
 
  private:
-
   // Runs the queue's first task and reports it; no moment lies between queue and stack, in which a
   // cancellation would find it in neither. Requires: `lock` holds mutex_.
   // Returns: false if this process is to end: the task's library is out of date and the task was
@@ -93,8 +92,8 @@ class Executor : public peer::TaskHost, private CallRunner {
   bool blocked_ = false;         // the innermost task waits
   bool is_actor_ = false;
   std::atomic<bool> leave_ = false;  // an outcome said that this process is to end
-  bool leaving_ = false;  // the head wants this actor to end
-  bool exiting_ = false;  // the actor has asked for its end: no call is begun any more
+  bool leaving_ = false;             // the head wants this actor to end
+  bool exiting_ = false;             // the actor has asked for its end: no call is begun any more
   std::unique_ptr<ConcurrentCalls> concurrent_;  // set once, before the first call
 };
 

@@ -72,7 +72,7 @@ struct Argument {
 
 // How a task is submitted, beside its class and arguments.
 struct SubmitOptions {
-  bool block = true;                          // wait while there is no credit
+  bool block = true;                           // wait while there is no credit
   std::span<const std::string> keywords = {};  // names of the last arguments
   ObjectId keep = 0;   // an object kept until the task ends, as those named in arguments are
   ObjectId actor = 0;  // of a class with `method`: the actor that is called
@@ -202,8 +202,8 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   void SendReturned(std::span<const TaskId> tasks, bool leaving);
   // From the task thread. Blocks: until the host has a task. Returns: false if the session ended.
   bool AwaitTask();
-  // Wakes the task thread if it waits: HasTask or HasNested has become true. Wakes all that wait for
-  // consumers of their streams.
+  // Wakes the task thread if it waits: HasTask or HasNested has become true. Wakes all that wait
+  // for consumers of their streams.
   void PokeTaskThread();
 
   const v1::Welcome& welcome() const { return welcome_; }
@@ -285,12 +285,12 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   std::condition_variable credit_given_;
   int64_t credit_tasks_ = 0;
   int64_t credit_bytes_ = 0;
-  bool queue_full_ = false;        // the head says so; its next credit says otherwise
-  Waiter* task_waiter_ = nullptr;      // the innermost one of the task thread
-  std::vector<Waiter*> producers_;     // of other threads, that wait for consumers
-  Events events_;                  // not told yet
-  size_t lines_kept_ = 0;          // in events_
-  size_t watching_ = 0;            // objects that Watch was called for and that are not sealed
+  bool queue_full_ = false;         // the head says so; its next credit says otherwise
+  Waiter* task_waiter_ = nullptr;   // the innermost one of the task thread
+  std::vector<Waiter*> producers_;  // of other threads, that wait for consumers
+  Events events_;                   // not told yet
+  size_t lines_kept_ = 0;           // in events_
+  size_t watching_ = 0;             // objects that Watch was called for and that are not sealed
   enum class Lines { kPrint, kKeep, kDrop } lines_ = Lines::kPrint;
   std::condition_variable event_;
   bool ended_ = false;

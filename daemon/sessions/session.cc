@@ -271,8 +271,7 @@ Status Session::OnCreateActor(v1::CreateActor& create, Time now) {
 Status Session::OnFindActor(const v1::FindActor& find, Time now) {
   core::Core* core = table_->context().core;
   if (find.id() == 0) {
-    SendActor(find.request_id(),
-              core->OnActorSought(number_, find.namespace_(), find.name(), now));
+    SendActor(find.request_id(), core->OnActorSought(number_, find.namespace_(), find.name(), now));
     return Status();
   }
   v1::HeadFrame frame;

@@ -148,7 +148,9 @@ TEST_CASE("callers of an actor take turns") {
   while (h.run.size() < before + 13) h.Finish(h.workers.at(h.Host(actor)).tasks.front());
   const Ids order = h.RunSince(before);
   // What was sent before the other came is sent; then it is one by one.
-  const auto at = [&](TaskId id) { return std::find(order.begin(), order.end(), id) - order.begin(); };
+  const auto at = [&](TaskId id) {
+    return std::find(order.begin(), order.end(), id) - order.begin();
+  };
   CHECK(at(theirs[0]) <= 4);
   CHECK(at(theirs[1]) == at(theirs[0]) + 2);
   CHECK(at(theirs[2]) == at(theirs[1]) + 2);
@@ -364,8 +366,8 @@ TEST_CASE("an actor that exits fails its calls and is not started anew") {
 TEST_CASE("a name belongs to one actor until it is dead") {
   ActorHarness h;
   const ActorId actor = h.Alive(ActorHarness::Counter(), "c");
-  const Result<ActorId> taken = h.core.OnActorSubmitted(
-      h.SpecOf(ActorHarness::Counter(), "c", {}), h.now);
+  const Result<ActorId> taken =
+      h.core.OnActorSubmitted(h.SpecOf(ActorHarness::Counter(), "c", {}), h.now);
   CHECK(taken.status().code() == Code::kAlreadyExists);
   CHECK(h.Create(ActorHarness::Counter(), "c", {}, /*get_if_exists=*/true) == actor);
   REQUIRE(h.Release({actor}).ok());
@@ -475,8 +477,7 @@ TEST_CASE("an actor gets its process also when all workers are blocked") {
   ActorHarness h(options);
   const TaskId outer = h.Submit(ActorHarness::Own("outer"));
   const SessionNumber worker = h.workers.at(h.WorkerOf(outer)).session;
-  const ActorId actor =
-      h.Create(ActorHarness::Counter(), "", {.session = worker, .parent = outer});
+  const ActorId actor = h.Create(ActorHarness::Counter(), "", {.session = worker, .parent = outer});
   const TaskId call = h.Call(actor, ActorHarness::Method(), {.session = worker, .parent = outer});
   h.Block(outer, {call});
   REQUIRE(h.Running(actor));

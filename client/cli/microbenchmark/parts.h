@@ -29,6 +29,8 @@ std::span<const Part> Parts();
 Status MeasureMachine(Report* report);
 // One task at a time, and batches.
 Status MeasureTasks(Report* report);
+// Calls of actors, and making and ending them.
+Status MeasureActors(Report* report);
 // Tasks from several drivers at once, and the driver's own process.
 Status MeasureDrivers(Report* report);
 Status RunDriver(Report* report);
