@@ -32,6 +32,9 @@ class Stream {
   //          ended).
   Status Yield(const std::shared_ptr<value::Parts>& item);
 
+  // Yield may wait.
+  bool has_window() const { return window_ > 0; }
+
   // The consumer has taken `count` items, over all attempts.
   void Advance(uint64_t count);
 

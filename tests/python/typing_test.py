@@ -22,6 +22,19 @@ several: list[int] = kiln.get([add.remote(i, 1) for i in range(3)])
 ready, rest = kiln.wait([ref])
 kiln.get(kiln.put("text"), timeout=1.0).upper()
 add.options(num_cpus=2, max_retries=0).remote(1, 2)
+
+class Counter:
+    def __init__(self, start: int = 0) -> None:
+        self.value = start
+
+    @kiln.method(num_returns=1)
+    def add(self, by: int) -> int:
+        return self.value + by
+
+RemoteCounter = kiln.remote(Counter)  # decorators of classes change no type for mypy
+counter = RemoteCounter.options(max_restarts=1).remote(1)
+kiln.get(counter.add.remote(2))
+kiln.kill(kiln.get_actor("name", "namespace"))
 context: kiln.Context = kiln.init(num_cpus=2, ignore_reinit_error=True)
 """
 

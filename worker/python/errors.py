@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import traceback
 from typing import Any
 
 from kiln import _values
 from kiln.exceptions import RayError, RayTaskError, parts_of, rebuild_exception
-from kiln.worker import modules
+from kiln.worker import actor, modules
 
 _EXCEPTION_BYTES = 32 << 20  # a longer pickled exception is left behind; its text comes
 
@@ -29,7 +30,9 @@ def describe(
         differently.
     """
     final = bool(getattr(error, "__dict__", {}).pop("_kiln_final", False))
-    if cancelled and isinstance(error, (KeyboardInterrupt, RayError)):
+    if actor.is_exit(error):
+        return "ACTOR_DIED", "", actor.explain_exit(error, task), None, "", False
+    if cancelled and (isinstance(error, (KeyboardInterrupt, RayError)) or _is_asyncio_cancel(error)):
         return "CANCELLED", "", "the task was cancelled while it ran", None, "", False
     if isinstance(error, modules.NotFound):
         return "FUNCTION_NOT_FOUND", "", _text(str(error)), None, "", False
@@ -38,6 +41,11 @@ def describe(
         message = f"the task called sys.exit({'' if error.code is None else _text(repr(error.code))})"
         return "TASK_FAILED", name, message, None, _text(_trace(error)), not final
     return "TASK_FAILED", name, message, _pickle(error), _text(_trace(error)), not final
+
+
+def _is_asyncio_cancel(error: BaseException) -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 def _text(text: str) -> str:

@@ -13,12 +13,14 @@ from typing import Any
 from kiln import _definitions, _kiln, _session
 from kiln.exceptions import RayError
 from kiln.worker import modules, threads
+from kiln.worker.actor import construct, find_method, leave, most_repeats
 from kiln.worker.errors import describe
 from kiln.worker.modules import is_stale
+from kiln.worker.retry import RetryOnly
 from kiln.worker.threads import set_threads
 
-__all__ = ["describe", "explain_result", "flush", "is_stale", "items_of", "load", "portable",
-           "prepare", "set_threads", "split"]
+__all__ = ["construct", "describe", "explain_result", "find_method", "flush", "is_stale", "items_of",
+           "leave", "load", "most_repeats", "portable", "prepare", "set_threads", "split"]
 
 # Stack of the main thread, on which tasks and those nested in them run: as much as fits below what
 # the kernel leaves between stack and libraries, 128 MiB.
@@ -41,10 +43,10 @@ def _on_interrupt(signum: int, frame: Any) -> None:
 
 
 def load(library: str, function: str) -> tuple[Any, int]:
-    """Finds a task's function.
+    """Finds a task's function, or the class of an actor.
 
     Args:
-        library: Empty for a function that its driver has put; else "python:ROOT".
+        library: Empty for one that its driver has put; else "python:ROOT".
         function: The ref of what it has put; else "module:name".
 
     Returns:
@@ -58,25 +60,8 @@ def load(library: str, function: str) -> tuple[Any, int]:
     _definitions.learn(session, ref, definition)
     found: Any = definition.function
     if definition.retry_exceptions is not None:
-        found = _RetryOnly(found, definition.retry_exceptions)
+        found = RetryOnly(found, definition.retry_exceptions)
     return found, definition.max_calls
-
-
-class _RetryOnly:
-    """A function of which only some exceptions are worth another attempt."""
-
-    def __init__(self, function: Any, kinds: tuple[type, ...]) -> None:
-        self._function = function
-        self._kinds = kinds
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return self._function(*args, **kwargs)
-        except BaseException as error:
-            if isinstance(error, self._kinds):
-                raise
-            error.__dict__["_kiln_final"] = True
-            raise
 
 
 def split(result: Any, count: int) -> tuple[Any, ...]:

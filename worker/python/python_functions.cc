@@ -1,79 +1,36 @@
 #include "worker/python/python_functions.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "client/python/src/decode.h"
-#include "client/python/src/encode.h"
 #include "client/python/src/gil.h"
-#include "client/python/src/python_error.h"
-#include "common/value/error_value.h"
-#include "worker/peer_runtime.h"
-#include "worker/run_worker.h"
-#include "worker/stream.h"
+#include "worker/python/current_task.h"
 
 namespace kiln::python {
-namespace {
-
-thread_local RunningTask* running = nullptr;
-
-class Scope {
- public:
-  explicit Scope(const worker::Invocation& invocation) : task_{&invocation, running} {
-    running = &task_;
-  }
-  ~Scope() { running = task_.outer; }
-  Scope(const Scope&) = delete;
-  Scope& operator=(const Scope&) = delete;
-
- private:
-  RunningTask task_;
-};
-
-ErrorKind KindOf(const std::string& name) {
-  for (int i = 0; i <= static_cast<int>(ErrorKind::kObjectLost); ++i) {
-    if (ErrorKindName(static_cast<ErrorKind>(i)) == name) return static_cast<ErrorKind>(i);
-  }
-  return ErrorKind::kTaskFailed;
-}
-
-}  // namespace
-
-const RunningTask* CurrentTask() {
-  return running;
-}
-
-bool TakeInterrupt() {
-  if (!running || running->interrupted || !running->invocation->cancelled->load()) return false;
-  return running->interrupted = true;
-}
 
 PythonFunctions::PythonFunctions(std::shared_ptr<Session> session, PyObject* execute)
-    : session_(std::move(session)), execute_(execute) {}
+    : session_(std::move(session)), execute_(execute), outcomes_(execute) {}
 
 worker::Outcome PythonFunctions::Invoke(const worker::Invocation& invocation) {
   WithGil gil;
-  Scope scope(invocation);
+  TaskScope scope(invocation);
   worker::Outcome outcome;
-  Function* function = Find(invocation);
-  PyObject* result = function ? Call(function->callable, invocation) : nullptr;
-  if (result && invocation.stream) Py_SETREF(result, Stream(result, invocation));
-  if (result && !invocation.library.empty()) {
-    Py_SETREF(result, PyObject_CallMethod(execute_, "portable", "(O)", result));
+  Function* function = nullptr;
+  PyObject* result = nullptr;
+  if (invocation.callee == worker::Callee::kMethod) {
+    result = CallMethod(invocation);
+  } else if ((function = Find(invocation)) && SetThreads(invocation.num_cpus)) {
+    result = invocation.callee == worker::Callee::kConstructor
+                 ? Construct(function->callable, invocation, &outcome)
+                 : Call(function->callable, invocation);
   }
-  const bool encoded = result && EncodeResults(result, invocation, &outcome);
-  Py_XDECREF(result);
-  if (!encoded) Describe(invocation, &outcome);
+  if (result && invocation.stream) Py_SETREF(result, Stream(result, invocation));
+  outcomes_.Fill(result, invocation, &outcome);
   if (function && function->max_calls > 0 && ++function->calls >= function->max_calls) {
     outcome.leave = true;
   }
-  // What it printed without an end of line belongs to this task.
-  PyObject* flushed = PyObject_CallMethod(execute_, "flush", nullptr);
-  if (!flushed) PyErr_Clear();
-  Py_XDECREF(flushed);
   return outcome;
 }
 
@@ -86,6 +43,15 @@ bool PythonFunctions::IsStale(const std::string& library) {
   Py_XDECREF(stale);
   return is_stale;
 }
+
+void PythonFunctions::OnLeave() {
+  WithGil gil;
+  PyObject* done = PyObject_CallMethod(execute_, "leave", nullptr);
+  if (!done) PyErr_Print();
+  Py_XDECREF(done);
+}
+
+// --- finding -------------------------------------------------------------------------------------
 
 PythonFunctions::Function* PythonFunctions::Find(const worker::Invocation& invocation) {
   std::string key = invocation.library + '\n' + invocation.function;
@@ -103,34 +69,86 @@ PythonFunctions::Function* PythonFunctions::Find(const worker::Invocation& invoc
   return &functions_.emplace(std::move(key), Function{callable, max_calls}).first->second;
 }
 
-PyObject* PythonFunctions::Call(PyObject* callable, const worker::Invocation& invocation) {
-  if (invocation.num_cpus != num_cpus_) {
-    num_cpus_ = invocation.num_cpus;
-    PyObject* set = PyObject_CallMethod(execute_, "set_threads", "d", num_cpus_);
-    if (!set) return nullptr;
-    Py_DECREF(set);
-  }
+PyObject* PythonFunctions::FindMethod(const std::string& name) {
+  auto known = methods_.find(name);
+  if (known != methods_.end()) return known->second;
+  PyObject* found = PyObject_CallMethod(execute_, "find_method", "s", name.c_str());
+  if (!found) return nullptr;
+  // Another thread may have been faster while Python looked.
+  auto [entry, inserted] = methods_.emplace(name, found);
+  if (!inserted) Py_DECREF(found);
+  return entry->second;
+}
+
+// --- calling -------------------------------------------------------------------------------------
+
+bool PythonFunctions::SetThreads(double num_cpus) {
+  if (num_cpus == num_cpus_) return true;
+  num_cpus_ = num_cpus;
+  PyObject* set = PyObject_CallMethod(execute_, "set_threads", "d", num_cpus_);
+  Py_XDECREF(set);
+  return set != nullptr;
+}
+
+PyObject* PythonFunctions::CallMethod(const worker::Invocation& invocation) {
+  PyObject* method = FindMethod(invocation.function);
+  return method ? Call(method, invocation) : nullptr;
+}
+
+PyObject* PythonFunctions::Call(PyObject* callable, const worker::Invocation& invocation,
+                                std::span<PyObject* const> first) {
   const size_t count = invocation.arguments.size();
   const size_t named = std::min(invocation.keywords.size(), count);
-  PyObject* arguments = PyTuple_New(static_cast<Py_ssize_t>(count - named));
-  PyObject* keywords = named > 0 ? PyDict_New() : nullptr;
-  bool complete = arguments && (named == 0 || keywords);
+  PyObject* names = nullptr;
+  std::vector<PyObject*> objects;  // one more place before the first: see vectorcall
+  objects.reserve(1 + first.size() + count);
+  objects.push_back(nullptr);
+  objects.insert(objects.end(), first.begin(), first.end());
+  bool complete = true;
   for (size_t i = 0; complete && i < count; ++i) {
     PyObject* argument = Decode(session_, invocation.arguments[i]);
     complete = argument != nullptr;
-    if (!complete) break;
-    if (i < count - named) {
-      PyTuple_SET_ITEM(arguments, static_cast<Py_ssize_t>(i), argument);
-    } else {
-      complete = PyDict_SetItemString(keywords, invocation.keywords[i - (count - named)].c_str(),
-                                      argument) == 0;
-      Py_DECREF(argument);
+    if (argument) objects.push_back(argument);
+  }
+  if (complete && named > 0) {
+    names = PyTuple_New(static_cast<Py_ssize_t>(named));
+    for (size_t i = 0; complete && i < named; ++i) {
+      PyObject* name = PyUnicode_InternFromString(invocation.keywords[i].c_str());
+      complete = name != nullptr;
+      PyTuple_SET_ITEM(names, static_cast<Py_ssize_t>(i), name);
     }
   }
-  PyObject* result = complete ? PyObject_Call(callable, arguments, keywords) : nullptr;
-  Py_XDECREF(arguments);
-  Py_XDECREF(keywords);
+  PyObject* result = nullptr;
+  if (complete) {
+    const size_t positional = objects.size() - 1 - named;
+    result = PyObject_Vectorcall(callable, objects.data() + 1,
+                                 positional | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+  }
+  for (size_t i = 1 + first.size(); i < objects.size(); ++i) Py_DECREF(objects[i]);
+  Py_XDECREF(names);
   return result;
+}
+
+PyObject* PythonFunctions::Construct(PyObject* type, const worker::Invocation& invocation,
+                                     worker::Outcome* outcome) {
+  PyObject* construct = PyObject_GetAttrString(execute_, "construct");
+  PyObject* id = PyUnicode_FromString(FormatRef(invocation.task).c_str());
+  PyObject* attempt = PyLong_FromUnsignedLong(invocation.attempt);
+  PyObject* const first[] = {type, id, attempt};
+  PyObject* told = construct && id && attempt ? Call(construct, invocation, first) : nullptr;
+  Py_XDECREF(construct);
+  Py_XDECREF(id);
+  Py_XDECREF(attempt);
+  const char* repr;
+  int serves_calls;
+  const bool made = told && PyArg_ParseTuple(told, "sp", &repr, &serves_calls);
+  if (made) {
+    outcome->actor_repr = repr;
+    outcome->serves_calls = serves_calls != 0;
+  }
+  Py_XDECREF(told);
+  if (!made) return nullptr;
+  Py_RETURN_NONE;
 }
 
 // The generator is closed when it is dropped, wherever it stands: its `finally` runs.
@@ -138,127 +156,14 @@ PyObject* PythonFunctions::Stream(PyObject* items, const worker::Invocation& inv
   PyObject* iterator = PyObject_CallMethod(execute_, "items_of", "(O)", items);
   if (!iterator) return nullptr;
   Py_ssize_t count = 0;
-  bool going = true;
-  while (going) {
-    PyObject* item = PyIter_Next(iterator);
-    if (!item) break;
-    std::shared_ptr<value::Parts> parts = Encode(item, Reader::kPython);
-    going = parts != nullptr;
-    if (going) {
-      Status status;
-      {
-        WithoutGil others_may_run;
-        status = invocation.stream->Yield(parts);
-      }
-      going = status.ok();
-      if (status.code() == Code::kCancelled) {
-        (void)TakeInterrupt();
-        PyErr_SetNone(PyExc_KeyboardInterrupt);
-      } else if (!going) {
-        SetError(status);
-      }
-    } else {
-      ExplainResult(item);
-    }
+  while (PyObject* item = PyIter_Next(iterator)) {
+    const bool going = outcomes_.YieldItem(item, invocation);
     Py_DECREF(item);
-    count += going ? 1 : 0;
+    if (!going) break;
+    ++count;
   }
   Py_DECREF(iterator);
   return PyErr_Occurred() ? nullptr : PyLong_FromSsize_t(count);
-}
-
-// Says of the error that is set which result could not be encoded.
-void PythonFunctions::ExplainResult(PyObject* result) {
-  PyObject* error = TakeError();
-  SetException(PyObject_CallMethod(execute_, "explain_result", "OO", result, error));
-  Py_DECREF(error);
-}
-
-bool PythonFunctions::EncodeResults(PyObject* result, const worker::Invocation& invocation,
-                                    worker::Outcome* outcome) {
-  PyObject* results = result;
-  if (invocation.num_returns == 1) {
-    results = PyTuple_Pack(1, result);
-  } else {
-    results = PyObject_CallMethod(execute_, "split", "OI", result, invocation.num_returns);
-  }
-  if (!results) return false;
-  bool encoded = true;
-  for (Py_ssize_t i = 0; encoded && i < PyTuple_GET_SIZE(results); ++i) {
-    std::shared_ptr<value::Parts> parts = Encode(PyTuple_GET_ITEM(results, i), Reader::kPython);
-    encoded = parts != nullptr;
-    outcome->results.push_back(std::move(parts));
-  }
-  Py_DECREF(results);
-  if (encoded) return true;
-  outcome->results.clear();
-  ExplainResult(result);
-  return false;
-}
-
-void PythonFunctions::Describe(const worker::Invocation& invocation, worker::Outcome* outcome) {
-  ErrorInfo error;
-  error.task = invocation.name.empty() ? invocation.function : invocation.name;
-  error.worker_pid = getpid();
-  PyObject* exception = TakeError();
-  const bool cancelled = invocation.cancelled && invocation.cancelled->load();
-  PyObject* described = PyObject_CallMethod(execute_, "describe", "OsO", exception,
-                                            error.task.c_str(), cancelled ? Py_True : Py_False);
-  const char *kind, *type_name, *message, *text;
-  const char* pickle = nullptr;
-  Py_ssize_t pickle_bytes = 0;
-  int retryable = 0;
-  if (described && PyArg_ParseTuple(described, "sssz#sp", &kind, &type_name, &message, &pickle,
-                                    &pickle_bytes, &text, &retryable)) {
-    error.kind = KindOf(kind);
-    error.type = type_name;
-    error.message = message;
-    error.traceback = text;
-    if (pickle) error.exception.assign(pickle, static_cast<size_t>(pickle_bytes));
-  } else {
-    PyErr_Clear();
-    error.kind = cancelled ? ErrorKind::kCancelled : ErrorKind::kTaskFailed;
-    error.type = Py_TYPE(exception)->tp_name;
-    error.message = "the exception could not be described";
-  }
-  outcome->error = std::move(error);
-  outcome->retryable = retryable != 0 && outcome->error->kind != ErrorKind::kCancelled;
-  Py_XDECREF(described);
-  Py_DECREF(exception);
-}
-
-void RunPythonWorker(PyObject* execute, PyObject* on_connected) {
-  SetInterruptHook([] {
-    if (!TakeInterrupt()) return false;
-    PyErr_SetNone(PyExc_KeyboardInterrupt);
-    return true;
-  });
-  std::shared_ptr<PythonFunctions> functions;
-  const pthread_t main_thread = pthread_self();
-  worker::WorkerOptions options;
-  options.language = "python";
-  options.on_this_thread = true;
-  options.functions.invoke = [&functions](const worker::Invocation& invocation) {
-    return functions->Invoke(invocation);
-  };
-  options.functions.is_stale = [&functions](const std::string& library) {
-    return functions->IsStale(library);
-  };
-  // Python's handler runs in the main thread, also when that sleeps in a system call.
-  options.functions.on_cancel = [main_thread] { pthread_kill(main_thread, SIGINT); };
-  options.on_connected = [&](const std::shared_ptr<detail::Runtime>& runtime) {
-    WithGil gil;
-    auto session = std::make_shared<Session>(worker::PeerOf(*runtime).shared_from_this(), nullptr,
-                                             /*worker=*/true);
-    functions = std::make_shared<PythonFunctions>(session, execute);
-    PyObject* wrapped = WrapSession(session);
-    PyObject* done = wrapped ? PyObject_CallOneArg(on_connected, wrapped) : nullptr;
-    if (!done) PyErr_Print();
-    Py_XDECREF(done);
-    Py_XDECREF(wrapped);
-  };
-  PyEval_SaveThread();
-  worker::RunWorker(options);
 }
 
 }  // namespace kiln::python

@@ -1,31 +1,23 @@
 // Python functions as a worker's language: finds them, calls them with decoded arguments, encodes
-// what they return.
+// what they return. Also the one instance that an actor's process keeps, and its methods.
 //
-// Thread: the task thread, which is the main thread of the process: signal handlers run there.
-// See:    worker/python/execute.py for the half that is written in Python.
+// Thread: the task thread, which is the main thread of the process, for signal handlers run there;
+//         methods of an actor on any.
+// See:    worker/python/execute.py and actor.py for the half that is written in Python.
 #pragma once
 
 #include <Python.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 
 #include "client/python/src/session.h"
-#include "worker/executor.h"
+#include "worker/invoke.h"
+#include "worker/python/outcomes.h"
 
 namespace kiln::python {
-
-// A task on the stack of this process, as `kiln.get_runtime_context` shows it.
-struct RunningTask {
-  const worker::Invocation* invocation;
-  RunningTask* outer;
-  bool interrupted = false;  // KeyboardInterrupt was raised in it
-};
-// Returns: the innermost one of this thread; null outside of a task.
-const RunningTask* CurrentTask();
-// True once for each task that was cancelled: KeyboardInterrupt is to be raised in it now.
-bool TakeInterrupt();
 
 class PythonFunctions {
  public:
@@ -36,6 +28,14 @@ class PythonFunctions {
   worker::Outcome Invoke(const worker::Invocation& invocation);
   // See worker::Language. Requires: the GIL is not held.
   bool IsStale(const std::string& library);
+  void OnLeave();
+
+  // Calls a method of the instance. Requires: the GIL.
+  // Returns: what it returned, a coroutine of an async one; null with a Python error set.
+  PyObject* CallMethod(const worker::Invocation& invocation);
+
+  const Outcomes& outcomes() const { return outcomes_; }
+  PyObject* execute() const { return execute_; }
 
  private:
   struct Function {
@@ -44,26 +44,25 @@ class PythonFunctions {
     uint64_t calls = 0;
   };
 
-  // Returns: null with a Python error set.
+  // Each returns null with a Python error set.
   Function* Find(const worker::Invocation& invocation);
-  PyObject* Call(PyObject* callable, const worker::Invocation& invocation);
-  // Hands over one item after the other. Returns: how many; null with a Python error set.
+  PyObject* FindMethod(const std::string& name);
+  // Calls with `first`, and then the arguments of the invocation.
+  PyObject* Call(PyObject* callable, const worker::Invocation& invocation,
+                 std::span<PyObject* const> first = {});
+  PyObject* Construct(PyObject* type, const worker::Invocation& invocation,
+                      worker::Outcome* outcome);
+  // Hands over one item after the other. Returns: how many.
   PyObject* Stream(PyObject* items, const worker::Invocation& invocation);
-  bool EncodeResults(PyObject* result, const worker::Invocation& invocation,
-                     worker::Outcome* outcome);
-  void ExplainResult(PyObject* result);
-  // What the Python error that is set means for the task.
-  void Describe(const worker::Invocation& invocation, worker::Outcome* outcome);
+  // Tells threaded libraries how many CPUs a task has. Returns: false with a Python error set.
+  bool SetThreads(double num_cpus);
 
   const std::shared_ptr<Session> session_;
   PyObject* const execute_;
+  const Outcomes outcomes_;
   double num_cpus_ = 0;                                  // that threaded libraries were told last
   std::unordered_map<std::string, Function> functions_;  // by library and function
+  std::unordered_map<std::string, PyObject*> methods_;   // by name, of the instance; never freed
 };
-
-// The life of a worker process: connects and runs tasks on this thread until the head ends the
-// session. Requires: the main thread, the GIL; KILN_WORKER is set. Ends the process.
-// `on_connected`: called with the session before the first task.
-[[noreturn]] void RunPythonWorker(PyObject* execute, PyObject* on_connected);
 
 }  // namespace kiln::python

@@ -14,7 +14,7 @@ from kiln import _kiln, _session
 
 # Imported before the first fork, so that no worker pays for them. KILN_PRELOAD names others,
 # separated by commas; empty: none.
-_PRELOAD = "cloudpickle,numpy,kiln.util"
+_PRELOAD = "asyncio,cloudpickle,numpy,kiln.util"
 
 
 def main() -> int:
@@ -62,6 +62,7 @@ def _become(order: dict[str, Any]) -> None:
         sys.exit(f"the driver runs Python {drivers[0]}.{drivers[1]} and its workers "
                  f"{ours[0]}.{ours[1]} ({sys.executable}): functions cannot travel between them")
     sys.path[:] = setup["sys_path"]
+    _session.set_namespace(setup.get("namespace", ""))
     # What is only for finding the package is not for what tasks start.
     for name, wanted in (("PYTHONPATH", setup["pythonpath"]),
                          ("OMP_NUM_THREADS", setup["omp_num_threads"])):

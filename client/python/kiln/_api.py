@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Iterable, Sequence, TypeVar, overload
 
-from kiln import _events, _kiln, _session
+from kiln import _current_actor, _events, _kiln, _session
 from kiln._generator import ObjectRefGenerator
 from kiln._kiln import ObjectRef
 from kiln.exceptions import RaySystemError
@@ -13,6 +13,7 @@ from kiln.exceptions import RaySystemError
 if TYPE_CHECKING:  # takes 7 ms to import
     import concurrent.futures
 
+    from kiln._actor_handle import ActorHandle
 
 T = TypeVar("T")
 
@@ -56,6 +57,8 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
     """
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout is {timeout!r}; it must be None, 0 or more")
+    if _current_actor._loop_thread is not None:
+        _current_actor.warn_of_blocking("get")
     if type(refs) is ObjectRef:
         return _session.current().get(refs, timeout)
     if isinstance(refs, list):
@@ -93,20 +96,26 @@ def wait(
         raise ValueError(f"num_returns is {num_returns}, and there are only {len(refs)} refs")
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout is {timeout!r}; it must be None, 0 or more")
+    if _current_actor._loop_thread is not None and timeout != 0:
+        _current_actor.warn_of_blocking("wait")
     return _session.current().wait(refs, num_returns, timeout)
 
 
 def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
-    """Cancels the task that makes an object, and the tasks it has submitted.
+    """Cancels the task or the call that makes an object, and the tasks it has submitted.
 
-    A queued one is dropped. One that runs gets KeyboardInterrupt in its main thread, also in the
-    middle of a sleep; with `force` its worker is killed. get raises TaskCancelledError then, unless
-    the task finishes all the same.
+    A queued one is dropped. A task that runs gets KeyboardInterrupt in its main thread, also in the
+    middle of a sleep; with `force` its worker is killed. A call of an async actor's coroutine gets
+    asyncio.CancelledError; other methods of actors must look at get_runtime_context().is_canceled().
+    get raises TaskCancelledError then, unless the task finishes all the same.
 
     Args:
         ref: Any of the task's refs, or its generator.
-        force: Kill the worker.
+        force: Kill the worker; not for calls of actors.
         recursive: Must be true: what a cancelled task has submitted is cancelled with it.
+
+    Raises:
+        ValueError: force for a call of an actor; kiln.kill(handle) ends the actor.
     """
     if not recursive:
         raise ValueError("recursive=False: kiln always cancels what a cancelled task has submitted")
@@ -114,6 +123,9 @@ def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
         ref = ref.completed()
         if ref is None:
             return
+    if force and isinstance(ref, ObjectRef) and _kiln.is_actor_call(ref):
+        raise ValueError("force=True for a call of an actor: it would end the actor, and all its "
+                         "calls; use kiln.kill(handle) for that, or force=False")
     _session.current().cancel(ref, force)
 
 
@@ -142,6 +154,42 @@ class RuntimeContext:
         """True if the task was asked to stop."""
         return _kiln.cancelled()
 
+    def get_actor_id(self) -> str | None:
+        """Id of the actor that this process is, 16 hexadecimal digits; None if it is none."""
+        actor = _current_actor.current()
+        return actor.id if actor else None
+
+    def get_actor_name(self) -> str | None:
+        """Name of the actor; "" if it has none, None outside of one."""
+        actor = _current_actor.current()
+        return actor.name if actor else None
+
+    @property
+    def was_current_actor_reconstructed(self) -> bool:
+        """True in an actor that was started anew."""
+        actor = _current_actor.current()
+        return actor is not None and actor.reconstructed
+
+    @property
+    def current_actor(self) -> ActorHandle[Any]:
+        """A handle on the actor that this process is, to be given to others.
+
+        Raises:
+            RuntimeError: It is none.
+        """
+        actor = _current_actor.current()
+        if actor is None:
+            raise RuntimeError("current_actor is for the methods of actors")
+        from kiln._actor_handle import ActorHandle
+
+        session = _session.current()
+        return ActorHandle(session, session.ref_of(actor.id), actor.info)
+
+    @property
+    def namespace(self) -> str:
+        """Of the names of actors that say none."""
+        return _session.namespace_or(None)
+
     def get_worker_id(self) -> str:
         """The process id in text: a worker is a process."""
         return str(os.getpid())
@@ -169,7 +217,7 @@ _runtime_context = RuntimeContext()
 
 
 def get_runtime_context() -> RuntimeContext:
-    """What the calling code can know of itself: task, attempt, worker, head."""
+    """What the calling code can know of itself: task, attempt, actor, worker, head."""
     return _runtime_context
 
 
@@ -245,11 +293,6 @@ def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:
     with open(filename, "w", encoding="utf-8") as file:
         json.dump(events, file)
     return None
-
-
-def method(*args: Any, **options: Any) -> Any:
-    """Options of an actor's method; actors are not in this version."""
-    raise NotImplementedError("kiln.method belongs to actors, which this version does not have yet")
 
 
 def _future(self: ObjectRef[Any]) -> concurrent.futures.Future[Any]:

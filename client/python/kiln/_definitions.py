@@ -13,7 +13,7 @@ from kiln import _kiln, _values
 
 
 class Definition(NamedTuple):
-    """A function as it travels to workers, with what its worker must know of it."""
+    """A function, or a class of actors, as it travels to workers, with what its worker must know of it."""
 
     function: Callable[..., Any]
     retry_exceptions: tuple[type, ...] | None  # None: what the wire says holds for all
@@ -90,7 +90,7 @@ def put(session: _kiln.Session, definition: Definition, name: str) -> Any:
     except Exception as error:
         if type(error).__module__ == "kiln.exceptions":
             raise
-        raise TypeError(f"the remote function {name} cannot be pickled: {error}; what it closes over "
+        raise TypeError(f"the remote {name} cannot be pickled: {error}; what it closes over "
                         f"and the globals it uses must be picklable") from error
     if digest:
         known.by_digest[digest] = ref

@@ -6,6 +6,10 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+# As kiln._actor_info has them.
+_WireMethod = tuple[str, int, bool, int, str, int | None, bool]
+_WireClass = tuple[str, str, list[_WireMethod], int, int]
+
 version: str
 
 class ObjectRef(Generic[T]):
@@ -27,6 +31,30 @@ class TaskKind:
     """A class of tasks as `Session.submit` names it."""
 
     num_returns: int
+
+class ActorCall:
+    """What `handle.method.remote` is: submits calls of one method of one actor.
+
+    Args:
+        actor: Its id.
+        kind: Of the calls.
+        least, most: Positional arguments of calls that need no closer look; -1: all need one.
+        max_pending_calls: 0: no bound.
+        check: Called with arguments and keywords of a call that needs a closer look; raises.
+        finish: Makes of the ref, or list of refs, what the call returns; None: nothing to be done.
+    """
+
+    def __new__(
+        cls,
+        actor: ObjectRef[Any],
+        kind: TaskKind,
+        least: int,
+        most: int,
+        max_pending_calls: int,
+        check: Callable[[tuple[Any, ...], dict[str, Any]], None],
+        finish: Callable[[Any], Any] | None,
+    ) -> ActorCall: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 class Session:
     """A process's session with a head."""
@@ -64,6 +92,47 @@ class Session:
         detached: bool,
         any_language: bool,
     ) -> TaskKind: ...
+    def define_method(
+        self,
+        *,
+        function: str,
+        name: str,
+        max_retries: int,
+        retry_exceptions: bool,
+        num_returns: int,
+        streaming: bool,
+        stream_window: int,
+        concurrency_group: str,
+        any_language: bool,
+    ) -> TaskKind: ...
+    def define_actor(
+        self,
+        *,
+        library: str,
+        function: str,
+        name: str,
+        num_cpus: float,
+        held_cpus: float,
+        memory: int,
+        resources: dict[str, float],
+        detached: bool,
+        max_restarts: int,
+        max_concurrency: int,
+        concurrency_groups: dict[str, int],
+        any_language: bool,
+    ) -> TaskKind: ...
+    def create_actor(
+        self,
+        kind: TaskKind,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        name: str,
+        namespace: str,
+        get_if_exists: bool,
+        actor_class: _WireClass,
+    ) -> tuple[ObjectRef[Any], _WireClass | None]: ...
+    def find_actor(self, name: str, namespace: str) -> tuple[ObjectRef[Any], _WireClass]: ...
+    def kill_actor(self, actor: ObjectRef[Any], may_restart: bool) -> None: ...
     def submit(self, kind: TaskKind, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any: ...
     def put(self, value: T) -> ObjectRef[T]: ...
     def put_pickled(
@@ -101,6 +170,7 @@ def set_hooks(
     make_error: Callable[..., BaseException],
     explain: Callable[[Any, BaseException], BaseException],
 ) -> None: ...
+def is_actor_call(ref: ObjectRef[Any]) -> bool: ...
 def current_task() -> tuple[str, str, int, float, bool] | None: ...
 def cancelled() -> bool: ...
 def take_interrupt() -> bool: ...

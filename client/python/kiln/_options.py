@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple, Union
 
 # Options of Ray's tasks that mean nothing on one machine.
-_ONLY_RAYS = ("scheduling_strategy", "runtime_env", "num_gpus", "accelerator_type", "label_selector")
+ONLY_RAYS = ("scheduling_strategy", "runtime_env", "num_gpus", "accelerator_type", "label_selector")
 MAX_RETURNS = 65_536  # limits::kMaxReturns
 
 
@@ -45,21 +45,21 @@ class TaskOptions(NamedTuple):
 
     def check(self) -> None:
         """Raises TypeError or ValueError for an option that is none."""
-        _check_amount("num_cpus", self.num_cpus)
-        _check_amount("memory", self.memory)
+        check_amount("num_cpus", self.num_cpus)
+        check_amount("memory", self.memory)
         for name, amount in self.resources.items():
             if name == "CPU":
                 raise ValueError("resources: use num_cpus for CPUs")
-            _check_amount(f"resources[{name!r}]", amount)
+            check_amount(f"resources[{name!r}]", amount)
         if self.num_returns != "streaming":
-            _check_count("num_returns", self.num_returns, 0, MAX_RETURNS,
+            check_count("num_returns", self.num_returns, 0, MAX_RETURNS,
                          ' or "streaming" for generators')
-        _check_count("max_retries", self.max_retries, -1, 2**31 - 1)
-        _check_count("priority", self.priority, -(2**31), 2**31 - 1)
-        _check_count("max_calls", self.max_calls, 0, 2**63 - 1)
-        _check_count("stream_window", self.stream_window, 0, 2**31 - 1)
+        check_count("max_retries", self.max_retries, -1, 2**31 - 1)
+        check_count("priority", self.priority, -(2**31), 2**31 - 1)
+        check_count("max_calls", self.max_calls, 0, 2**63 - 1)
+        check_count("stream_window", self.stream_window, 0, 2**31 - 1)
         if self.timeout is not None:
-            _check_amount("timeout", self.timeout)
+            check_amount("timeout", self.timeout)
         if self.name is not None and not isinstance(self.name, str):
             raise TypeError(f"name is {self.name!r}; it must be a str")
 
@@ -78,7 +78,7 @@ class TaskOptions(NamedTuple):
         """These options with others; names and values are checked."""
         changes = dict(changes)
         changes.pop("enable_task_events", None)
-        for name in _ONLY_RAYS:
+        for name in ONLY_RAYS:
             if not changes.get(name):  # asks for nothing
                 changes.pop(name, None)
         if "_generator_backpressure_num_objects" in changes:  # Ray's private name
@@ -104,14 +104,14 @@ class TaskOptions(NamedTuple):
         return changed
 
 
-def _check_amount(name: str, amount: Any) -> None:
+def check_amount(name: str, amount: Any) -> None:
     if isinstance(amount, bool) or not isinstance(amount, (int, float)):
         raise TypeError(f"{name} is {amount!r}; it must be a number")
     if not (math.isfinite(amount) and amount >= 0):
         raise ValueError(f"{name} is {amount!r}; it must be 0 or more")
 
 
-def _check_count(name: str, count: Any, least: int, most: int, otherwise: str = "") -> None:
+def check_count(name: str, count: Any, least: int, most: int, otherwise: str = "") -> None:
     if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(f"{name} is {count!r}; it must be a whole number{otherwise}")
     if not least <= count <= most:

@@ -12,9 +12,11 @@ from kiln._options import DEFAULTS, TaskOptions
 
 
 if TYPE_CHECKING:
+    from kiln._actor import ActorClass
     from kiln._kiln import ObjectRef
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 # As inspect has them, which takes 5 ms to import.
 _CO_VARARGS = 0x4
@@ -103,7 +105,7 @@ class RemoteFunction(Generic[R]):
         retry, options = self._options.retry_exceptions, self._options
         definition = _definitions.Definition(
             self._function, retry if isinstance(retry, tuple) else None, options.max_calls, self._key)
-        ref = _definitions.put(session, definition, self._name)
+        ref = _definitions.put(session, definition, f"function {self._name}")
         kind = _define(session, options, library="", function=ref.hex(), name=self._name)
         self._prepared = _Prepared(session, kind)
         return self._prepared
@@ -163,13 +165,15 @@ def _plain_arity(function: Any) -> tuple[int, float] | None:
 
 
 @overload
+def remote(cls: type[T], /) -> ActorClass[T]: ...  # type: ignore[misc, overload-overlap]
+@overload
 def remote(function: Callable[..., R], /) -> RemoteFunction[R]: ...
 @overload
 def remote(**options: Any) -> Callable[[Callable[..., Any]], Any]: ...
 
 
 def remote(*args: Any, **options: Any) -> Any:
-    """Makes a function run as tasks; used as a decorator, with or without options.
+    """Makes a function run as tasks, or a class one of actors; a decorator, with or without options.
 
         @kiln.remote
         def f(x): ...
@@ -177,31 +181,49 @@ def remote(*args: Any, **options: Any) -> Any:
         @kiln.remote(num_cpus=2, max_retries=0)
         def g(x): ...
 
+        @kiln.remote(max_restarts=3)
+        class Counter: ...
+
     Args:
-        **options: See TaskOptions: num_cpus, num_returns, max_retries, retry_exceptions, resources,
-            memory, timeout, priority, name, max_calls, stream_window.
+        **options: Of a function see TaskOptions: num_cpus, num_returns, max_retries,
+            retry_exceptions, resources, memory, timeout, priority, name, max_calls, stream_window.
+            Of a class see ActorOptions: num_cpus, resources, memory, name, namespace, lifetime,
+            get_if_exists, max_restarts, max_task_retries, max_concurrency, max_pending_calls,
+            concurrency_groups.
 
     Raises:
-        TypeError: Not a function.
+        TypeError: Neither a function nor a class.
         ValueError: An unknown option, or one out of range.
     """
     if args:
         if len(args) > 1 or options:
             raise TypeError("kiln.remote is used as @kiln.remote or @kiln.remote(num_cpus=2), with "
                             "keyword arguments only")
-        return _make(args[0], DEFAULTS)
-    checked = DEFAULTS.with_changes(options)
-    return lambda function: _make(function, checked)
+        return _make(args[0], {})
+    from kiln._actor_options import ACTOR_DEFAULTS
+
+    # Whether it will be a function or a class is not known yet; what fits neither is told at once.
+    of_classes = set(ACTOR_DEFAULTS._fields) - set(DEFAULTS._fields)
+    if of_classes.isdisjoint(options):
+        DEFAULTS.with_changes(options)
+    else:
+        ACTOR_DEFAULTS.with_changes(options)
+    return lambda function: _make(function, options)
 
 
-def _make(function: Any, options: TaskOptions) -> RemoteFunction[Any]:
+def _make(function: Any, changes: dict[str, Any]) -> Any:
     if isinstance(function, RemoteFunction):
         raise TypeError(f"{function._name} is a remote function already")
     if isinstance(function, type):
-        raise TypeError("kiln.remote of a class makes an actor, and this version has none yet; "
-                        "functions can be remote")
+        from kiln._actor import make_actor_class
+        from kiln._actor_options import ACTOR_DEFAULTS
+
+        return make_actor_class(function, ACTOR_DEFAULTS.with_changes(changes))
+    if type(function).__name__ == "ActorClass":
+        raise TypeError(f"{function!r} is a class of actors already")
+    options = DEFAULTS.with_changes(changes)
     if not callable(function):
-        raise TypeError(f"kiln.remote takes a function, got {type(function).__name__}")
+        raise TypeError(f"kiln.remote takes a function or a class, got {type(function).__name__}")
     if getattr(getattr(function, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
         raise TypeError(f"{getattr(function, '__name__', function)} is async: an async function "
                         f"cannot be a task; call asyncio.run in a plain one")

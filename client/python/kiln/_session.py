@@ -16,6 +16,7 @@ _lock = threading.RLock()
 _session: _kiln.Session | None = None
 _context: Context | None = None
 _in_worker = False
+_namespace = ""  # of the names of actors that say none
 _parent_address = ""  # of the head that the process had joined that this one was forked from
 
 # Options of ray.init that have no meaning on one machine, or none yet: accepted and passed over.
@@ -98,7 +99,8 @@ def init(
         resources: Custom resources of it, by name.
         ignore_reinit_error: A second call returns the context of the first instead of failing.
         log_to_driver: What tasks print appears here, on standard error.
-        namespace: Accepted for Ray's sake; names come with actors.
+        namespace: Of the names of actors, here and in tasks; "" by default, which all programs
+            without one share.
         runtime_env: {"env_vars": {...}, "working_dir": path}: environment variables and working
             directory of the workers of this program; other keys are refused.
 
@@ -110,7 +112,7 @@ def init(
         ConnectionError: There is no such head, or none could be started.
         ValueError: num_cpus, object_store_memory or resources for a head that runs already.
     """
-    global _session, _context
+    global _session, _context, _namespace
     for name in ignored:
         if name not in _IGNORED:
             raise TypeError(f"init() got an unexpected keyword argument {name!r}")
@@ -129,21 +131,25 @@ def init(
             return _context
         if _session is not None:
             _close()
-        session = _connect(address, num_cpus, object_store_memory, resources, runtime_env or {})
+        session = _connect(address, num_cpus, object_store_memory, resources, runtime_env or {},
+                           namespace or "")
         if not session.own_head and (num_cpus or object_store_memory or resources):
             where = session.address
             session.shutdown()
             raise ValueError(
                 f"num_cpus, object_store_memory and resources are for a head that is started here, "
                 f"and the one at {where} runs already; leave them out, or pass address=\"local\"")
-        _session, _context = session, Context(session)
+        _session, _context, _namespace = session, Context(session), namespace or ""
         session.keep_lines(log_to_driver)
         _events.start(session)
         return _context
 
 
 def _connect(address: str | None, num_cpus: int | None, object_store_memory: int | None,
-             resources: dict[str, float] | None, runtime_env: dict[str, Any]) -> _kiln.Session:
+             resources: dict[str, float] | None, runtime_env: dict[str, Any], namespace: str
+             ) -> _kiln.Session:
+    if not isinstance(namespace, str):
+        raise TypeError(f"namespace is {namespace!r}; it must be a str")
     for name, amount in (("num_cpus", num_cpus), ("object_store_memory", object_store_memory)):
         if amount is not None and (isinstance(amount, bool) or amount != int(amount) or amount < 1):
             raise ValueError(f"{name} is {amount!r}; it must be a whole number from 1")
@@ -158,12 +164,12 @@ def _connect(address: str | None, num_cpus: int | None, object_store_memory: int
     elif address and address.startswith("/"):
         options.update(address="", session_dir=address)
     return _kiln.connect(
-        program=_program(runtime_env), num_cpus=int(num_cpus or 0),
+        program=_program(runtime_env, namespace), num_cpus=int(num_cpus or 0),
         object_store_memory=int(object_store_memory or 0),
         resources={name: float(amount) for name, amount in (resources or {}).items()}, **options)
 
 
-def _program(runtime_env: dict[str, Any]) -> dict[str, Any]:
+def _program(runtime_env: dict[str, Any], namespace: str) -> dict[str, Any]:
     """How the head starts workers that can run this program's functions."""
     unknown = sorted(set(runtime_env) - {"env_vars", "working_dir"})
     if unknown:
@@ -190,6 +196,7 @@ def _program(runtime_env: dict[str, Any]) -> dict[str, Any]:
         "pythonpath": path,
         "driver": f"{os.getpid()}.{time.monotonic_ns()}",  # workers serve one driver each
         "omp_num_threads": threads,
+        "namespace": namespace,
     }
     return {
         "executable": sys.executable,
@@ -237,6 +244,17 @@ def current() -> _kiln.Session:
             init()
         assert _session is not None
         return _session
+
+
+def namespace_or(namespace: str | None) -> str:
+    """The namespace that is meant: that of this program if none is given."""
+    return _namespace if namespace is None else namespace
+
+
+def set_namespace(namespace: str) -> None:
+    """In a worker: the one of its program."""
+    global _namespace
+    _namespace = namespace
 
 
 def become_worker(session: _kiln.Session) -> None:

@@ -6,6 +6,12 @@
     ├─ TaskTimeoutError           it ran longer than its timeout
     ├─ WorkerCrashedError         its worker died and no retry was left
     │  └─ OutOfMemoryError        ... killed by the kernel, for the machine's memory ran out
+    ├─ RayActorError              an actor cannot answer
+    │  ├─ ActorDiedError          ... and never will: it died, was killed, or its constructor raised
+    │  └─ ActorUnavailableError   ... now: it died with the call, and is being started anew
+    ├─ ActorUnschedulableError    it asks for more than the head has
+    ├─ PendingCallsLimitExceeded  the actor's max_pending_calls are under way
+    ├─ AsyncioActorExit           what exit_actor raises in an async actor
     ├─ TaskUnschedulableError     it asks for more than the head has
     ├─ CrossLanguageError         a function of another language failed, or does not take this call
     ├─ GetTimeoutError            get took longer than asked; also a TimeoutError
@@ -20,6 +26,10 @@ import pickle
 from typing import Any
 
 __all__ = [
+    "ActorDiedError",
+    "ActorUnavailableError",
+    "ActorUnschedulableError",
+    "AsyncioActorExit",
     "CrossLanguageError",
     "GetTimeoutError",
     "KilnError",
@@ -27,6 +37,8 @@ __all__ = [
     "ObjectLostError",
     "ObjectStoreFullError",
     "OutOfMemoryError",
+    "PendingCallsLimitExceeded",
+    "RayActorError",
     "RayError",
     "RaySystemError",
     "RayTaskError",
@@ -83,6 +95,55 @@ class WorkerCrashedError(_TaskFailure):
 
 class OutOfMemoryError(WorkerCrashedError):
     """The worker was killed by the system, as a rule because memory ran out."""
+
+
+class RayActorError(_TaskFailure):
+    """An actor cannot answer; see ActorDiedError and ActorUnavailableError.
+
+    Attributes:
+        cause: What the actor's constructor raised, if it did and that could be brought here.
+        traceback_str: The traceback there, as text.
+    """
+
+    def __init__(self, message: str = "", task: str = "", pid: int = 0, chain: tuple[str, ...] = (),
+                 traceback_str: str = "", pickled: bytes = b"") -> None:
+        super().__init__(message, task, pid, chain)
+        self.traceback_str = traceback_str
+        self.cause = _unpickle(pickled)
+        self._pickled = pickled
+
+    def __str__(self) -> str:
+        if not self.traceback_str:
+            return super().__str__()
+        text = ("The actor died because of an error raised in its creation task, "
+                f"kiln::{self.task}() (pid={self.pid})\n{self.traceback_str.rstrip()}")
+        for name in self.chain:
+            text += f"\n  which failed with it: {name}"
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.task, self.pid, self.chain, self.traceback_str,
+                            self._pickled)
+
+
+class ActorDiedError(RayActorError):
+    """The actor is dead: it was killed, its process died and no restart was left, or it never lived."""
+
+
+class ActorUnavailableError(RayActorError):
+    """The actor died while it had the call, and is being started anew; the call may have run."""
+
+
+class ActorUnschedulableError(_TaskFailure):
+    """The actor asks for more than the head has."""
+
+
+class PendingCallsLimitExceeded(RayError):
+    """The actor has as many unfinished calls of this program as its max_pending_calls allows."""
+
+
+class AsyncioActorExit(RayError):
+    """What exit_actor raises in a method of an async actor; not to be caught."""
 
 
 class TaskUnschedulableError(_TaskFailure):
@@ -270,6 +331,8 @@ _CLASSES: dict[str, type[_TaskFailure]] = {
     "OBJECT_STORE_FULL": ObjectStoreFullError,
     "RESOURCE_EXHAUSTED": RaySystemError,
     "OBJECT_LOST": ObjectLostError,
+    "ACTOR_DIED": ActorDiedError,
+    "ACTOR_UNAVAILABLE": ActorUnavailableError,
 }
 
 
@@ -284,6 +347,8 @@ def _make_error(
         return RayTaskError(message, task, pid, tuple(chain), traceback_str, type_name,
                             pickled).as_instanceof_cause()
     made = _CLASSES.get(kind, RaySystemError)
+    if issubclass(made, RayActorError):
+        return made(message, task, pid, tuple(chain), traceback_str, pickled)
     if made is WorkerCrashedError and "(SIGKILL)" in message:
         made = OutOfMemoryError
         message += ("\n  SIGKILL comes from the system when memory runs out (see dmesg), or from "

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "client/cpp/src/join.h"
+#include "client/python/src/actor_call.h"
 #include "client/python/src/decode.h"
+#include "client/python/src/define_kinds.h"
 #include "client/python/src/encode.h"
 #include "client/python/src/gil.h"
 #include "client/python/src/object_ref.h"
@@ -16,8 +18,8 @@
 #include "client/python/src/shared_buffer.h"
 #include "common/fork_server.h"
 #include "kiln/error.h"
-#include "worker/python/python_functions.h"
-#include "worker/run_worker.h"
+#include "worker/python/current_task.h"
+#include "worker/python/run_python_worker.h"
 
 namespace py = pybind11;
 
@@ -62,37 +64,6 @@ std::shared_ptr<Session> Connect(const py::dict& program, const std::string& add
                                    /*worker=*/false);
 }
 
-TaskKind Define(Session& session, const std::string& library, const std::string& function,
-                const std::string& name, double num_cpus, uint64_t memory,
-                const std::map<std::string, double>& resources, int max_retries,
-                bool retry_exceptions, int64_t timeout_ms, int priority, uint32_t num_returns,
-                bool streaming, uint32_t stream_window, bool detached, bool any_language) {
-  v1::TaskClass out;
-  out.set_library(library);
-  out.set_function(function);
-  out.set_name(name);
-  out.mutable_resources()->set_num_cpus(num_cpus);
-  out.mutable_resources()->set_memory_bytes(memory);
-  for (const auto& [key, amount] : resources)
-    (*out.mutable_resources()->mutable_custom())[key] = amount;
-  out.set_max_retries(max_retries);
-  out.set_retry_exceptions(retry_exceptions);
-  out.set_timeout_ms(timeout_ms);
-  out.set_priority(priority);
-  out.set_num_returns(num_returns);
-  out.set_detached(detached);
-  out.set_streaming(streaming);
-  out.set_stream_window(stream_window);
-  Result<uint32_t> id = session.peer().Define(out);
-  if (!id.ok()) {
-    SetError(id.status());
-    throw py::error_already_set();
-  }
-  TaskKind kind{*id, num_returns, any_language ? Reader::kAny : Reader::kPython};
-  if (library.empty() && session.in_worker()) kind.keep = ParseRef(function).value_or(0);
-  return kind;
-}
-
 // Returns: None when nobody wants forks any more, or this is no fork server; in a fork, what it is
 // to be.
 py::object ServeForks() {
@@ -110,26 +81,31 @@ py::object ServeForks() {
 }
 
 py::object CurrentTaskInfo() {
-  const RunningTask* task = CurrentTask();
+  const worker::Invocation* task = CurrentInvocation();
   if (!task) return py::none();
-  const worker::Invocation& of = *task->invocation;
-  return py::make_tuple(FormatRef(of.task), of.name.empty() ? of.function : of.name, of.attempt,
-                        of.num_cpus, of.cancelled && of.cancelled->load());
+  return py::make_tuple(FormatRef(task->task), task->name.empty() ? task->function : task->name,
+                        task->attempt, task->num_cpus, task->cancelled && task->cancelled->load());
+}
+
+bool ReadKind(PyObject* object, TaskKind* kind) {
+  try {
+    *kind = py::handle(object).cast<TaskKind>();
+    return true;
+  } catch (const py::cast_error&) {
+    PyErr_SetString(PyExc_TypeError, "not a TaskKind");
+    return false;
+  }
 }
 
 void DefineSession(py::module_& module) {
   py::class_<TaskKind>(module, "TaskKind").def_readonly("num_returns", &TaskKind::num_returns);
-  py::class_<Session, std::shared_ptr<Session>>(module, "Session")
-      .def("define", &Define, py::kw_only(), py::arg("library"), py::arg("function"),
-           py::arg("name"), py::arg("num_cpus"), py::arg("memory"), py::arg("resources"),
-           py::arg("max_retries"), py::arg("retry_exceptions"), py::arg("timeout_ms"),
-           py::arg("priority"), py::arg("num_returns"), py::arg("streaming"),
-           py::arg("stream_window"), py::arg("detached"), py::arg("any_language"))
+  py::class_<Session, std::shared_ptr<Session>> session(module, "Session");
+  AddKinds(session);
+  session
       .def("submit",
            [](Session& self, const TaskKind& kind, const py::tuple& arguments,
               const py::dict& keywords) {
-             PyObject* named = PyDict_GET_SIZE(keywords.ptr()) > 0 ? keywords.ptr() : nullptr;
-             return Checked(self.Submit(kind, arguments.ptr(), named));
+             return Checked(self.Submit(kind, arguments.ptr(), keywords.ptr()));
            })
       .def("put", [](Session& self, py::handle value) { return Checked(self.Put(value.ptr())); })
       .def("put_pickled",
@@ -191,7 +167,10 @@ PyObject* WrapSession(const std::shared_ptr<Session>& session) {
 
 PYBIND11_MODULE(_kiln, module) {
   module.doc() = "The part of kiln that is written in C++: sessions, refs, values.";
-  if (!AddRefType(module.ptr()) || !AddBufferType(module.ptr())) throw py::error_already_set();
+  if (!AddRefType(module.ptr()) || !AddBufferType(module.ptr()) ||
+      !AddActorCallType(module.ptr(), &ReadKind)) {
+    throw py::error_already_set();
+  }
   DefineSession(module);
   module.attr("version") = KILN_VERSION;
   py::register_exception_translator([](std::exception_ptr thrown) {
@@ -217,11 +196,14 @@ PYBIND11_MODULE(_kiln, module) {
                SetExplainArgument(explain.ptr());
              });
   module.def("_restore_ref", [](uint64_t id) { return Checked(RestoreRef(id)); });
+  module.def("is_actor_call", [](py::handle ref) {
+    return IsRef(ref.ptr()) && reinterpret_cast<RefObject*>(ref.ptr())->of_actor_call;
+  });
   module.def("current_task", &CurrentTaskInfo,
              "(id, name, attempt, num_cpus, cancelled) of the task on this thread, or None.");
   module.def("cancelled", [] {
-    const RunningTask* task = CurrentTask();
-    return task && task->invocation->cancelled && task->invocation->cancelled->load();
+    const worker::Invocation* task = CurrentInvocation();
+    return task && task->cancelled && task->cancelled->load();
   });
   module.def("serve_forks", &ServeForks);
   module.def("take_interrupt", &TakeInterrupt);

@@ -108,7 +108,7 @@ bool IsRef(PyObject* object) {
   return Py_TYPE(object) == ref_type;
 }
 
-PyObject* MakeRef(const std::shared_ptr<Session>& session, ObjectId id) {
+PyObject* MakeRef(const std::shared_ptr<Session>& session, ObjectId id, bool of_actor_call) {
   PyObject* self = ref_type->tp_alloc(ref_type, 0);
   if (!self) {
     session->Release(id);
@@ -117,6 +117,7 @@ PyObject* MakeRef(const std::shared_ptr<Session>& session, ObjectId id) {
   RefObject* ref = AsRef(self);
   new (&ref->session) std::shared_ptr<Session>(session);
   ref->id = id;
+  ref->of_actor_call = of_actor_call;
   ref->weak_references = nullptr;
   return self;
 }

@@ -19,6 +19,7 @@ struct RefObject {
   PyObject_HEAD;
   std::shared_ptr<Session> session;
   ObjectId id;
+  bool of_actor_call;  // as far as this process knows
   PyObject* weak_references;
 };
 
@@ -34,6 +35,6 @@ inline ObjectId IdOf(PyObject* ref) {
 
 // Takes over one reference that the session counts for the caller.
 // Returns: a new reference; null with a Python error set.
-PyObject* MakeRef(const std::shared_ptr<Session>& session, ObjectId id);
+PyObject* MakeRef(const std::shared_ptr<Session>& session, ObjectId id, bool of_actor_call = false);
 
 }  // namespace kiln::python

@@ -22,7 +22,8 @@ uint32_t CountForks() {
   return forks;
 }
 
-// Raises kiln.exceptions.NAME(message).
+}  // namespace
+
 void Raise(const char* name, const std::string& message) {
   PyObject* module = PyImport_ImportModule("kiln.exceptions");
   PyObject* type = module ? PyObject_GetAttrString(module, name) : nullptr;
@@ -30,8 +31,6 @@ void Raise(const char* name, const std::string& message) {
   Py_XDECREF(type);
   Py_XDECREF(module);
 }
-
-}  // namespace
 
 const peer::Interrupted* CheckSignals() {
   static const auto* check = new peer::Interrupted([] {
@@ -61,6 +60,20 @@ void SetError(const Status& status) {
       return Raise("TaskCancelledError", status.message());
     default:
       return Raise("RaySystemError", status.message());
+  }
+}
+
+Unpacked::Unpacked(PyObject* positional, PyObject* keywords) {
+  const Py_ssize_t count = PyTuple_GET_SIZE(positional);
+  for (Py_ssize_t i = 0; i < count; ++i) objects_.push_back(PyTuple_GET_ITEM(positional, i));
+  const Py_ssize_t named = keywords ? PyDict_GET_SIZE(keywords) : 0;
+  if (named == 0) return;
+  names_ = PyTuple_New(named);
+  PyObject *name, *object;
+  for (Py_ssize_t at = 0, i = 0; PyDict_Next(keywords, &at, &name, &object); ++i) {
+    Py_INCREF(name);
+    PyTuple_SET_ITEM(names_, i, name);
+    objects_.push_back(object);
   }
 }
 
@@ -139,28 +152,33 @@ static void Explain(PyObject* place) {
   Py_DECREF(place);
 }
 
-PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* keywords,
-                          ObjectId actor) {
+bool Session::AddArguments(const CallArguments& given, Reader reader,
+                           std::vector<peer::Argument>* arguments,
+                           std::vector<std::string>* names) const {
+  arguments->reserve(given.count);
+  const size_t named = given.names ? static_cast<size_t>(PyTuple_GET_SIZE(given.names)) : size_t{0};
+  const size_t positional = given.count - named;
+  for (size_t i = 0; i < given.count; ++i) {
+    PyObject* name = nullptr;
+    if (i >= positional) {
+      name = PyTuple_GET_ITEM(given.names, static_cast<Py_ssize_t>(i - positional));
+      const char* text = PyUnicode_AsUTF8(name);
+      if (!text) return false;
+      names->emplace_back(text);
+    }
+    if (AddArgument(given.objects[i], reader, arguments)) continue;
+    Py_XINCREF(name);
+    Explain(name ? name : PyLong_FromSize_t(i));
+    return false;
+  }
+  return true;
+}
+
+PyObject* Session::Submit(const TaskKind& kind, const CallArguments& given, ObjectId actor) {
   if (!CheckUsable()) return nullptr;
   std::vector<peer::Argument> arguments;
   std::vector<std::string> names;
-  const Py_ssize_t count = PyTuple_GET_SIZE(positional);
-  arguments.reserve(static_cast<size_t>(count) + (keywords ? PyDict_GET_SIZE(keywords) : 0));
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    if (!AddArgument(PyTuple_GET_ITEM(positional, i), kind.reader, &arguments)) {
-      return Explain(PyLong_FromSsize_t(i)), nullptr;
-    }
-  }
-  PyObject *name, *object;
-  for (Py_ssize_t at = 0; keywords && PyDict_Next(keywords, &at, &name, &object);) {
-    const char* text = PyUnicode_AsUTF8(name);
-    if (!text) return nullptr;
-    names.emplace_back(text);
-    if (!AddArgument(object, kind.reader, &arguments)) {
-      Py_INCREF(name);
-      return Explain(name), nullptr;
-    }
-  }
+  if (!AddArguments(given, kind.reader, &arguments, &names)) return nullptr;
   // What arguments borrow is given back by this thread, with the GIL: a copy of the owners stays.
   const std::vector<peer::Argument> kept = arguments;
   Result<ObjectId> first = Status();
@@ -172,12 +190,17 @@ PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* 
   }
   if (!first.ok()) return SetError(first.status()), nullptr;
   std::shared_ptr<Session> self = shared_from_this();
-  if (kind.num_returns == 1) return MakeRef(self, *first);
+  if (kind.num_returns == 1) return MakeRef(self, *first, actor != 0);
   PyObject* refs = PyList_New(kind.num_returns);
   for (uint32_t i = 0; refs && i < kind.num_returns; ++i) {
-    PyList_SET_ITEM(refs, i, MakeRef(self, *first + i));
+    PyList_SET_ITEM(refs, i, MakeRef(self, *first + i, actor != 0));
   }
   return refs;
+}
+
+PyObject* Session::Submit(const TaskKind& kind, PyObject* positional, PyObject* keywords) {
+  const Unpacked unpacked(positional, keywords);
+  return Submit(kind, unpacked.arguments());
 }
 
 PyObject* Session::Put(PyObject* value) {

@@ -14,11 +14,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "client/cpp/src/own_head.h"
 #include "client/python/src/encode.h"
 #include "common/ids.h"
 #include "common/peer/peer.h"
+#include "kiln/v1/actor.pb.h"
 
 namespace kiln::python {
 
@@ -27,8 +29,17 @@ struct TaskKind {
   uint32_t class_id = 0;
   uint32_t num_returns = 1;
   Reader reader = Reader::kPython;  // of the arguments
-  // The pickled function, where this session may end before its tasks: in a worker.
+  // The pickled function, where this session may end before its tasks: in a worker. Of an actor its
+  // class, for it may be started anew.
   ObjectId keep = 0;
+};
+
+// The arguments of one call as they were given to Python: positional ones first, then those whose
+// names the tuple `names` has, which may be null. Borrowed.
+struct CallArguments {
+  PyObject* const* objects;
+  size_t count;
+  PyObject* names;
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -42,10 +53,21 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Each returns a new reference, or null with a Python error set.
   //
-  // `arguments`: a tuple; `keywords`: a dict or null. Returns: a ref, or a list of them if the kind
-  // has several results. `actor`: of a kind of method: the one that is called.
-  PyObject* Submit(const TaskKind& kind, PyObject* arguments, PyObject* keywords,
-                   ObjectId actor = 0);
+  // Returns: a ref, or a list of them if the kind has several results. `actor`: of a kind of
+  // method: the one that is called.
+  PyObject* Submit(const TaskKind& kind, const CallArguments& arguments, ObjectId actor = 0);
+  // The same with a tuple, and a dict or null.
+  PyObject* Submit(const TaskKind& kind, PyObject* positional, PyObject* keywords);
+  // See Peer::CreateActor. Sets `id`, with one handle, and `found` if the name was there before.
+  // Returns: false with a Python error set: as Submit; ValueError (the name is taken).
+  bool CreateActor(const TaskKind& kind, PyObject* positional, PyObject* keywords,
+                   v1::CreateActor request, ObjectId* id, std::optional<v1::ActorClass>* found);
+  // See Peer::FindActor. Returns: false with a Python error set: ValueError (there is none).
+  bool FindActor(const std::string& name, const std::string& name_space, ObjectId* id,
+                 v1::ActorClass* found);
+  bool KillActor(PyObject* ref, bool may_restart);
+  // Returns: false with a Python error set: PendingCallsLimitExceeded.
+  bool CheckPendingCalls(ObjectId actor, uint64_t most);
   PyObject* Put(PyObject* value);
   // Puts what `dump` makes of the object: see EncodeByPickle.
   PyObject* PutPickled(PyObject* object, PyObject* dump);
@@ -88,6 +110,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // `parts`: null with a Python error set, which stays.
   PyObject* PutParts(const std::shared_ptr<value::Parts>& parts);
   bool AddArgument(PyObject* object, Reader reader, std::vector<peer::Argument>* arguments) const;
+  bool AddArguments(const CallArguments& given, Reader reader,
+                    std::vector<peer::Argument>* arguments, std::vector<std::string>* names) const;
   bool CollectIds(PyObject* refs, std::vector<ObjectId>* ids) const;
   bool forked() const;
 
@@ -100,6 +124,23 @@ class Session : public std::enable_shared_from_this<Session> {
 
 // Sets the Python error a failed call stands for.
 void SetError(const Status& status);
+// Raises kiln.exceptions.NAME(message).
+void Raise(const char* name, const std::string& message);
+
+// A tuple of arguments, and a dict of others or null, as one call.
+class Unpacked {
+ public:
+  Unpacked(PyObject* positional, PyObject* keywords);
+  ~Unpacked() { Py_XDECREF(names_); }
+  Unpacked(const Unpacked&) = delete;
+  Unpacked& operator=(const Unpacked&) = delete;
+
+  CallArguments arguments() const { return {objects_.data(), objects_.size(), names_}; }
+
+ private:
+  std::vector<PyObject*> objects_;  // borrowed
+  PyObject* names_ = nullptr;
+};
 
 // The function of Python that says which argument could not be encoded: (position or keyword) with
 // the error set. Called with what was raised; returns the exception to raise instead.

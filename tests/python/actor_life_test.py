@@ -1,0 +1,414 @@
+"""How actors live and end: constructors, last handles, kill, exit, names, detached ones."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import unittest
+
+import kiln
+from kiln.exceptions import ActorDiedError, RayActorError
+from support import DriverCase, PlaceCase, SharedPlaceCase, wait_until
+
+
+@kiln.remote
+class Who:
+    def __init__(self, path=None):
+        self.path = path
+
+    def pid(self):
+        return os.getpid()
+
+    def leave(self, code=None):
+        if code is None:
+            kiln.actor.exit_actor()
+        raise SystemExit(code)
+
+    def wait(self):
+        threading.Event().wait()
+
+    def __ray_shutdown__(self):
+        if self.path:
+            with open(self.path, "w", encoding="utf-8") as file:
+                file.write("in order")
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Constructors(DriverCase):
+    def test_one_that_raises_reaches_every_caller(self) -> None:
+        @kiln.remote
+        class Broken:
+            def __init__(self, what):
+                raise KeyError(what)
+
+            def f(self):
+                pass
+
+        actor = Broken.remote("missing")
+        for ref in (actor.f.remote(), actor.f.remote()):
+            with self.assertRaises(ActorDiedError) as raised:
+                kiln.get(ref)
+            self.assertIn("error raised in its creation task", str(raised.exception))
+            self.assertIn("KeyError: 'missing'", str(raised.exception))
+            self.assertIn("in __init__", str(raised.exception))
+            self.assertIsInstance(raised.exception.cause, KeyError)
+        with self.assertRaises(ActorDiedError):
+            kiln.get(actor.f.remote())
+
+    def test_one_that_exits(self) -> None:
+        @kiln.remote
+        class Exits:
+            def __init__(self):
+                raise SystemExit(5)
+
+            def f(self):
+                pass
+
+        with self.assertRaisesRegex(ActorDiedError, "SystemExit: 5"):
+            kiln.get(Exits.remote().f.remote())
+
+    def test_one_that_ends_its_process(self) -> None:
+        @kiln.remote
+        class Exits:
+            def __init__(self):
+                print("last words", flush=True)
+                os._exit(7)
+
+            def f(self):
+                pass
+
+        with self.assertRaisesRegex(ActorDiedError, "7"):
+            kiln.get(Exits.remote().f.remote())
+
+    def test_one_waits_for_its_arguments_and_fails_with_them(self) -> None:
+        @kiln.remote
+        def slow(path):
+            while not os.path.exists(path):
+                time.sleep(0.002)
+            return path
+
+        @kiln.remote
+        def fail():
+            raise ValueError("the argument")
+
+        path = str(self.place.work / "go")
+        actor = Who.remote(slow.remote(path))
+        ref = actor.pid.remote()
+        self.assertEqual(kiln.wait([ref], timeout=0.05)[0], [])
+        open(path, "w").close()
+        self.assertGreater(kiln.get(ref), 0)
+        with self.assertRaises(RayActorError) as raised:
+            kiln.get(Who.remote(fail.remote()).pid.remote())
+        self.assertIn("the argument", str(raised.exception))
+
+    def test_one_that_never_ends_can_be_killed(self) -> None:
+        @kiln.remote
+        class Hangs:
+            def __init__(self):
+                threading.Event().wait()
+
+            def f(self):
+                pass
+
+        actor = Hangs.remote()
+        ref = actor.f.remote()
+        self.assertEqual(kiln.wait([ref], timeout=0.1)[0], [])
+        kiln.kill(actor)
+        self.assertRaises(ActorDiedError, kiln.get, ref, timeout=30)
+
+    def test_one_that_asks_for_too_much(self) -> None:
+        actor = Who.options(num_cpus=100).remote()
+        with self.assertRaises(kiln.exceptions.RayError):
+            kiln.get(actor.pid.remote(), timeout=30)
+
+    def test_a_class_that_cannot_be_sent(self) -> None:
+        lock = threading.Lock()
+
+        @kiln.remote
+        class Unsendable:
+            def f(self):
+                return lock
+
+        with self.assertRaisesRegex(TypeError, "class Unsendable cannot be pickled"):
+            Unsendable.remote()
+
+
+class Ends(DriverCase):
+    def test_with_its_last_handle(self) -> None:
+        path = str(self.place.work / "shutdown")
+        actor = Who.remote(path)
+        pid = kiln.get(actor.pid.remote())
+        other = kiln.put([actor])
+        del actor
+        self.assertEqual(kiln.get(kiln.get(other)[0].pid.remote()), pid)
+        del other
+        wait_until(lambda: not is_alive(pid), "the process has ended")
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "in order")
+
+    def test_calls_that_were_made_run_before_that(self) -> None:
+        path = str(self.place.work / "written")
+
+        @kiln.remote
+        class Writer:
+            def write(self):
+                time.sleep(0.05)
+                open(path, "w").close()
+
+        refs = [Writer.remote().write.remote()]
+        kiln.get(refs)
+        self.assertTrue(os.path.exists(path))
+        os.unlink(path)
+        Writer.remote().write.options(num_returns=0).remote()
+        wait_until(lambda: os.path.exists(path), "a call whose result nobody wants runs too")
+
+    def test_a_handle_in_a_task_keeps_it(self) -> None:
+        @kiln.remote
+        def use(actor, path):
+            while not os.path.exists(path):
+                time.sleep(0.002)
+            return kiln.get(actor.pid.remote())
+
+        path = str(self.place.work / "use")
+        actor = Who.remote()
+        pid = kiln.get(actor.pid.remote())
+        ref = use.remote(actor, path)
+        del actor
+        open(path, "w").close()
+        self.assertEqual(kiln.get(ref), pid)
+
+    def test_by_kill(self) -> None:
+        actor = Who.remote()
+        pid = kiln.get(actor.pid.remote())
+        waiting, queued = actor.wait.remote(), actor.pid.remote()
+        kiln.kill(actor)
+        for ref in (waiting, queued, actor.pid.remote()):
+            self.assertRaises(ActorDiedError, kiln.get, ref, timeout=30)
+        wait_until(lambda: not is_alive(pid), "the process has ended")
+        kiln.kill(actor)  # is dead
+        with self.assertRaisesRegex(ValueError, "handle"):
+            kiln.kill(waiting)
+
+    def test_by_exit_actor(self) -> None:
+        path = str(self.place.work / "exit")
+        actor = Who.options(max_restarts=5).remote(path)
+        pid = kiln.get(actor.pid.remote())
+        with self.assertRaisesRegex(ActorDiedError, "own wish|exit_actor"):
+            kiln.get(actor.leave.remote())
+        with self.assertRaises(ActorDiedError):
+            kiln.get(actor.pid.remote())
+        wait_until(lambda: not is_alive(pid), "the process has ended")
+        self.assertTrue(os.path.exists(path))
+
+    def test_by_sys_exit_in_a_method(self) -> None:
+        actor = Who.remote()
+        with self.assertRaisesRegex(ActorDiedError, "own wish|sys.exit"):
+            kiln.get(actor.leave.remote(3))
+        self.assertRaises(ActorDiedError, kiln.get, actor.pid.remote())
+
+    def test_many_actors_come_and_go(self) -> None:
+        for _ in range(3):
+            actors = [Who.remote() for _ in range(20)]
+            self.assertEqual(len(set(kiln.get([actor.pid.remote() for actor in actors]))), 20)
+
+
+class Names(DriverCase):
+    def test_an_actor_is_found_by_its_name(self) -> None:
+        actor = Who.options(name="found").remote()
+        other = kiln.get_actor("found")
+        self.assertEqual(other, actor)
+        self.assertEqual(kiln.get(other.pid.remote()), kiln.get(actor.pid.remote()))
+        with self.assertRaisesRegex(AttributeError, "no method 'nothing'"):
+            other.nothing
+
+        @kiln.remote
+        def find():
+            return kiln.get(kiln.get_actor("found").pid.remote())
+
+        self.assertEqual(kiln.get(find.remote()), kiln.get(actor.pid.remote()))
+
+    def test_there_is_none(self) -> None:
+        with self.assertRaisesRegex(ValueError, "nobody"):
+            kiln.get_actor("nobody")
+        self.assertRaises(ValueError, kiln.get_actor, "")
+        self.assertRaises(TypeError, kiln.get_actor, 5)
+
+    def test_a_name_is_taken_once(self) -> None:
+        actor = Who.options(name="taken").remote()
+        with self.assertRaisesRegex(ValueError, "taken.*get_if_exists=True"):
+            Who.options(name="taken").remote()
+        same = Who.options(name="taken", get_if_exists=True).remote()
+        self.assertEqual(same, actor)
+        other = Who.options(name="taken", namespace="elsewhere").remote()
+        self.assertNotEqual(other, actor)
+        self.assertEqual(kiln.get_actor("taken", "elsewhere"), other)
+
+    def test_a_name_is_free_when_its_actor_is_dead(self) -> None:
+        actor = Who.options(name="again").remote()
+        pid = kiln.get(actor.pid.remote())
+        kiln.kill(actor)
+        wait_until(lambda: not is_alive(pid), "the process has ended")
+        self.assertRaises(ValueError, kiln.get_actor, "again")
+        again = Who.options(name="again").remote()
+        self.assertNotEqual(kiln.get(again.pid.remote()), pid)
+
+    def test_get_if_exists_makes_one_of_many_that_race(self) -> None:
+        @kiln.remote
+        def make():
+            return Who.options(name="race", get_if_exists=True).remote()
+
+        self.assertEqual(len(set(kiln.get([make.remote() for _ in range(8)]))), 1)
+
+    def test_names_are_listed(self) -> None:
+        actors = [Who.options(name="listed").remote(),
+                  Who.options(name="listed", namespace="elsewhere too").remote()]
+        self.assertEqual(len(kiln.get([actor.pid.remote() for actor in actors])), 2)
+        self.assertIn("listed", kiln.util.list_named_actors())
+        everywhere = kiln.util.list_named_actors(all_namespaces=True)
+        self.assertIn({"name": "listed", "namespace": ""}, everywhere)
+        self.assertIn({"name": "listed", "namespace": "elsewhere too"}, everywhere)
+
+    def test_an_actor_knows_its_name(self) -> None:
+        @kiln.remote
+        class Named:
+            def name(self):
+                return kiln.get_runtime_context().get_actor_name()
+
+        actor = Named.options(name="me").remote()
+        self.assertEqual(kiln.get(actor.name.remote()), "me")
+
+    def test_options_of_methods_are_known_to_who_finds_it(self) -> None:
+        @kiln.remote
+        class Rich:
+            @kiln.method(num_returns=2)
+            def two(self):
+                return 1, 2
+
+            def stream(self):
+                yield from range(3)
+
+        rich = Rich.options(name="rich").remote()
+        found = kiln.get_actor("rich")
+        self.assertEqual(kiln.get(found.two.remote()), [1, 2])
+        self.assertEqual([kiln.get(ref) for ref in found.stream.remote()], [0, 1, 2])
+        self.assertEqual(rich, found)
+
+
+DETACHED = """
+    import kiln, os, sys
+    kiln.init(namespace=sys.argv[2] if len(sys.argv) > 2 else None)
+    @kiln.remote
+    class Counter:
+        def __init__(self): self.value = 0
+        def add(self):
+            self.value += 1
+            return self.value
+        def crash(self): os._exit(1)
+    counter = Counter.options(name="counter", lifetime=sys.argv[1] or None, get_if_exists=True,
+                              max_restarts=1).remote()
+    print(kiln.get(counter.add.remote()))
+    """
+
+
+class Detached(SharedPlaceCase):
+    def test_one_outlives_its_program(self) -> None:
+        self.assertEqual(self.check_run(DETACHED, "detached"), "1\n")
+        self.assertEqual(self.check_run(DETACHED, "detached"), "2\n")
+        out = self.check_run("""
+            import kiln
+            counter = kiln.get_actor("counter")
+            print(kiln.get(counter.add.remote()))
+            try:
+                kiln.get(counter.crash.remote())
+            except kiln.exceptions.RayActorError as error:
+                print("crashed")
+            while True:
+                try:
+                    print(kiln.get(counter.add.remote()))  # started anew, though its maker has gone
+                    break
+                except kiln.exceptions.ActorUnavailableError:
+                    pass
+            kiln.kill(counter)
+            """)
+        self.assertEqual(out, "3\ncrashed\n1\n")
+        self.assertEqual(self.check_run(DETACHED, "detached"), "1\n")
+        self.check_run("import kiln; kiln.kill(kiln.get_actor('counter'))")
+
+    def test_others_end_with_it(self) -> None:
+        self.assertEqual(self.check_run(DETACHED, "", "n"), "1\n")
+        self.assertEqual(self.check_run(DETACHED, "", "n"), "1\n")
+
+    def test_namespaces_keep_names_apart(self) -> None:
+        self.assertEqual(self.check_run(DETACHED, "detached", "a"), "1\n")
+        self.assertEqual(self.check_run(DETACHED, "detached", "b"), "1\n")
+        self.assertEqual(self.check_run(DETACHED, "detached", "b"), "2\n")
+        out = self.check_run("""
+            import kiln
+            kiln.init(namespace="a")
+            @kiln.remote
+            def find():
+                return kiln.get(kiln.get_actor("counter").add.remote())
+            print(kiln.get(find.remote()))
+            for namespace in "ab":
+                kiln.kill(kiln.get_actor("counter", namespace=namespace))
+            """)
+        self.assertEqual(out, "2\n")
+
+
+class Sessions(PlaceCase):
+    def test_a_handle_of_a_session_that_has_ended(self) -> None:
+        self.check_run("""
+            import kiln
+            kiln.init("local", num_cpus=1)
+            @kiln.remote
+            class A:
+                def f(self): return 1
+                def g(self): return 1
+            a = A.remote()
+            print(kiln.get(a.f.remote()))
+            kiln.shutdown()
+            for call in (lambda: a.f.remote(), lambda: a.g.remote(), lambda: kiln.kill(a)):
+                try:
+                    call()
+                except kiln.exceptions.RaySystemError as error:
+                    assert "has ended" in str(error), error
+                else:
+                    raise AssertionError
+            kiln.init("local", num_cpus=1)
+            try:
+                a.f.remote()
+            except kiln.exceptions.RaySystemError as error:
+                assert "has ended" in str(error), error
+            else:
+                raise AssertionError
+            print(kiln.get(A.remote().f.remote()))
+            """)
+
+    def test_what_an_actor_says_of_itself_is_before_its_output(self) -> None:
+        done = self.place.run("""
+            import kiln
+            kiln.init("local", num_cpus=1)
+            @kiln.remote
+            class Plain:
+                def speak(self): print("hello from plain")
+            @kiln.remote
+            class Special:
+                def __init__(self, index): self.index = index
+                def __repr__(self): return f"Special({self.index})"
+                def speak(self): print("hello from special")
+            kiln.get([Plain.remote().speak.remote(), Special.remote(7).speak.remote()])
+            """)
+        self.assertRegex(done.stderr, r"\(Plain[^)]* pid=\d+\) hello from plain")
+        self.assertRegex(done.stderr, r"\(Special\(7\) pid=\d+\) hello from special")
+
+
+if __name__ == "__main__":
+    unittest.main()
