@@ -26,7 +26,7 @@ Outcome ActorInstance::Construct(const Invocation& invocation) {
     return std::vector<std::shared_ptr<value::Parts>>{detail::MakeNull()};
   };
   Outcome outcome = RunUserCode(
-      invocation, {found->actor_class->name, found->constructor->signature}, std::ref(make));
+      invocation, {"", found->actor_class->name, found->constructor->signature}, std::ref(make));
   if (!outcome.error) {
     actor_class_ = found->actor_class;
     runtime_ = invocation.runtime;
@@ -49,8 +49,8 @@ Outcome ActorInstance::CallMethod(const Invocation& invocation) {
     return (*method)->invoker(object_.get(), (*method)->pointer, ReadArguments(invocation),
                               invocation.num_returns, target.each);
   };
-  const std::string name = actor_class_->name + "." + (*method)->name;
-  return RunUserCode(invocation, {name, (*method)->signature}, std::ref(call));
+  return RunUserCode(invocation, {actor_class_->name, (*method)->name, (*method)->signature},
+                     std::ref(call));
 }
 
 void ActorInstance::End() {

@@ -110,7 +110,7 @@ Result<FoundConstructor> FindConstructor(std::string_view library, std::string_v
     const Classes& known = classes == registered.libraries.end() ? kNone : classes->second;
     auto entry = known.find(class_name);
     if (entry == known.end()) {
-      std::vector<std::string_view> names;
+      std::vector<std::string> names;
       for (const auto& [known_name, unused] : known) names.push_back(known_name);
       return Status(Code::kNotFound, "no class " + std::string(class_name) + " in " +
                                          DescribeLibrary(library) +
@@ -122,11 +122,11 @@ Result<FoundConstructor> FindConstructor(std::string_view library, std::string_v
 }
 
 Result<const MethodEntry*> FindMethod(const ActorClassEntry& actor_class, std::string_view name) {
-  std::vector<std::string_view> names;
   for (const MethodEntry& method : actor_class.methods) {
     if (method.name == name) return &method;
-    names.push_back(method.name);
   }
+  std::vector<std::string> names;
+  for (const MethodEntry& method : actor_class.methods) names.push_back(method.name);
   return Status(Code::kNotFound, "no method " + std::string(name) + " in " + actor_class.name +
                                      Suggest(names, name, "method in its KILN_ACTOR"));
 }

@@ -33,7 +33,7 @@ Outcome Invoke(const Invocation& invocation) {
     return task->invoker(task->function, ReadArguments(invocation), invocation.num_returns,
                          target.each);
   };
-  return RunUserCode(invocation, {task->name, task->signature}, std::ref(call));
+  return RunUserCode(invocation, {"", task->name, task->signature}, std::ref(call));
 }
 
 }  // namespace kiln::worker

@@ -29,8 +29,8 @@ Guarded<Registered>& TheRegistry() {
   return *registry;
 }
 
-std::vector<std::string_view> NamesOf(const Functions& functions) {
-  std::vector<std::string_view> names;
+std::vector<std::string> NamesOf(const Functions& functions) {
+  std::vector<std::string> names;
   for (const auto& [name, entry] : functions) names.push_back(name);
   return names;
 }

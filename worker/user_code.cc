@@ -67,7 +67,9 @@ Outcome FailedWith(const Invocation& invocation, const Error& error) {
 
 Outcome FailedCall(const Invocation& invocation, const Signature& callee,
                    const detail::BadCall& bad) {
-  std::string call = callee.name + "(" + callee.parameters + ")";
+  std::string call(callee.class_name);
+  if (!call.empty()) call += '.';
+  call.append(callee.name).append("(").append(callee.parameters).append(")");
   std::string where =
       bad.position == 0 ? call : "argument " + std::to_string(bad.position) + " of " + call;
   return Failed(invocation, ErrorKind::kInvalidArguments, where + ": " + bad.message);

@@ -16,10 +16,11 @@
 
 namespace kiln::worker {
 
-// For messages about arguments: "Add", "int, int".
+// For messages about arguments: "", "Add", "int, int"; of a method also its class.
 struct Signature {
-  const std::string& name;
-  const std::string& parameters;
+  std::string_view class_name;
+  std::string_view name;
+  std::string_view parameters;
 };
 
 // Returns: an outcome with this error.

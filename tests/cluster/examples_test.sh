@@ -30,7 +30,7 @@ expect() {  # expect PATTERN COMMAND...: exit code 0, and the last line of outpu
   fi
 }
 
-for name in cpu_bound matmul tree wait_loop word_count; do
+for name in cpu_bound kv_store matmul tree wait_loop word_count; do
   expect "^RESULT $name ok serial_ms=[0-9.]+ kiln_ms=[0-9.]+ speedup=[0-9.]+$" \
     "$bin/example_$name" --small
 done

@@ -103,7 +103,7 @@ class Stream {
     (list.push_back({0, detail::ValueCodec<std::decay_t<P>>::EncodeOwned(
                             std::decay_t<P>(std::forward<A>(arguments)))}),
      ...);
-    id_ = peer_.Submit(peer_.Define(task_class).value(), 1, std::move(list), true).value();
+    id_ = peer_.Submit(peer_.Define(task_class).value(), 1, std::move(list), {}).value();
   }
   ~Stream() {
     if (id_ == 0) return;

@@ -33,3 +33,21 @@ void StopWhenAsked() {
   kiln::ThrowIfCancelled();
 }
 KILN_TASK(StopWhenAsked);
+
+// The test's program has a class of this name too.
+class Account {
+ public:
+  explicit Account(const std::string& owner) : owner_(owner) {}
+  Account(std::string owner, int balance) : owner_(std::move(owner)), balance_(balance) {}
+  Account(int balance, std::string owner) : Account(std::move(owner), balance) {}
+  Account(int, int, int) {}
+
+  int Deposit(int amount) { return balance_ += amount; }
+  std::string Owner() const { return owner_; }
+
+ private:
+  std::string owner_;
+  int balance_ = 0;
+};
+KILN_ACTOR(Account, kiln::Constructor<std::string>(), kiln::Constructor<std::string, int>(),
+           kiln::Constructor<int, std::string>(), &Account::Deposit, &Account::Owner);

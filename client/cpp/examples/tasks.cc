@@ -127,6 +127,16 @@ double Distance(const Point& a, const Point& b) {
   return std::hypot(a.x - b.x, a.y - b.y);
 }
 
+int64_t Counter::Increment(int64_t by) {
+  return count_ += by;
+}
+
+int64_t Counter::Value() const {
+  return count_;
+}
+
+KILN_ACTOR(Counter, kiln::Constructor<int64_t>(), &Counter::Increment, &Counter::Value);
+
 void Noop() {}
 
 double Sleep(double seconds) {

@@ -59,6 +59,21 @@ struct Point {
 
 double Distance(const Point& a, const Point& b);
 
+// --- actors --------------------------------------------------------------------------------------
+
+// Can be made by its name from Python: docs/guide-python.md.
+class Counter {
+ public:
+  explicit Counter(int64_t start = 0) : count_(start) {}
+
+  // Returns: the new count.
+  int64_t Increment(int64_t by);
+  int64_t Value() const;
+
+ private:
+  int64_t count_;
+};
+
 // --- misbehaviour, to see what kiln makes of it
 // ----------------------------------------------------
 
