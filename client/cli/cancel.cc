@@ -15,6 +15,10 @@ std::string Describe(const CancelOptions& options, v1::CancelResponse::Outcome o
     case v1::CancelResponse::OUTCOME_DROPPED:
       return "dropped; the task had not begun";
     case v1::CancelResponse::OUTCOME_ASKED:
+      if (options.force) {  // no worker is killed for a call: it is an actor's
+        return "the call of an actor runs and was asked to stop; to end the actor: " +
+               KilnCommand("actor kill ID", options.connection);
+      }
       return "the task runs and was asked to stop; to kill it: " +
              KilnCommand("cancel --force " + options.ref, options.connection);
     case v1::CancelResponse::OUTCOME_KILLED:

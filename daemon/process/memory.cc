@@ -75,4 +75,18 @@ uint64_t ProportionalBytes(const std::string& smaps) {
   return bytes;
 }
 
+uint64_t ProportionalBytesOf(int64_t pid, const std::string& proc) {
+  const std::string dir = proc + "/" + std::to_string(pid);
+  std::ifstream rollup(dir + "/smaps_rollup");
+  uint64_t bytes = 0;
+  bool told = false;
+  for (std::string line; std::getline(rollup, line);) {
+    const bool anonymous = line.starts_with("Pss_Anon:");
+    if (!anonymous && !line.starts_with("Pss_File:")) continue;
+    told = told || anonymous;
+    bytes += std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10) * kBytesPerKb;
+  }
+  return told ? bytes : ProportionalBytes(dir + "/smaps");  // Linux before 5.9 tells only the sum
+}
+
 }  // namespace kiln::process

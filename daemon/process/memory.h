@@ -17,4 +17,8 @@ uint64_t AvailableMemoryBytes(const CgroupPlace& place = {},
 //          cannot be found out. Takes a millisecond or so.
 uint64_t ProportionalBytes(const std::string& smaps = "/proc/self/smaps");
 
+// The same of any process of this user, without all of its shared memory, and in a third of the
+// time: the system adds up by itself, 0.8 ms for a Python. Returns: 0 if there is no such process.
+uint64_t ProportionalBytesOf(int64_t pid, const std::string& proc = "/proc");
+
 }  // namespace kiln::process

@@ -55,6 +55,11 @@ Result<TaskId> SubmitJson(const Context& context, const JsonTask& task) {
                                          ", which this head does not know; it was released, or "
                                          "belongs to another head");
     }
+    if (core->FindActor(ref)) {
+      return Status(Code::kInvalidArgument,
+                    "argument refers to " + FormatRef(ref) +
+                        ", which is an actor; only programs can pass one on");
+    }
   }
   spec.args = list.SerializeAsString();
   const TaskId id = spec.id;

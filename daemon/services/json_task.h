@@ -22,7 +22,8 @@ struct JsonTask {
 // Queues it in the head's session, which holds a reference on each result. An argument {"$ref": ..}
 // passes the object's value; refs inside of arguments are kept alive.
 // Returns: its id.
-// Errors:  InvalidArgument (an argument is no JSON; says which), NotFound (an unknown ref),
+// Errors:  InvalidArgument (an argument is no JSON, or an actor; says which), NotFound (an unknown
+// ref),
 //          ResourceExhausted (the queue is full), Unavailable (the head is stopping).
 Result<TaskId> SubmitJson(const Context& context, const JsonTask& task);
 

@@ -1,6 +1,5 @@
 #include "daemon/services/memory_reader.h"
 
-#include <string>
 #include <system_error>
 #include <utility>
 
@@ -10,7 +9,7 @@ namespace kiln::services {
 namespace {
 
 uint64_t BytesOf(int64_t pid) {
-  return pid <= 0 ? 0 : process::ProportionalBytes("/proc/" + std::to_string(pid) + "/smaps");
+  return pid <= 0 ? 0 : process::ProportionalBytesOf(pid);
 }
 
 }  // namespace

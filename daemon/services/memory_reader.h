@@ -20,7 +20,7 @@ namespace kiln::services {
 
 class MemoryReader {
  public:
-  // Proportional set sizes in bytes, without the store, in the order asked; 0: no such process.
+  // Proportional set sizes in bytes, without shared memory, in the order asked; 0: no such process.
   using Done = std::function<void(const std::vector<uint64_t>& bytes)>;
 
   MemoryReader() = default;

@@ -66,6 +66,8 @@ class Unary(ActorsTest):
             self.head.actors.Call(request)
         with self.refused(Code.NOT_FOUND, "00000000000000aa"):
             self.call("add", {"$ref": "00000000000000aa"}, **self.name)
+        with self.refused(Code.INVALID_ARGUMENT, text(self.unlisted), "is an actor"):
+            self.call("add", {"$ref": text(self.unlisted)}, **self.name)
 
     def test_an_actor_that_is_not_there_is_told_with_what_is_near(self):
         for ask in (self.kill, lambda **name: self.call("add", **name)):
@@ -116,6 +118,7 @@ class Unary(ActorsTest):
         self.wait_until_begun()
         queued = [self.call("slow_add", 1, **self.name) for _ in range(5)]
         self.assertIn(self.head.cancel(queued[-1]), ("OUTCOME_DROPPED", "OUTCOME_ASKED"))
+        self.assertEqual(self.head.cancel(running, force=True), "OUTCOME_ASKED")  # kills no actor
         self.head.result(running)
         self.head.wait(queued, num_returns=5)
         self.head.release(running, *queued)

@@ -1,4 +1,5 @@
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -119,6 +120,21 @@ TEST_CASE("memory is what the system has, or what a cgroup leaves") {
   v1.Set("memory/memory.limit_in_bytes", "9223372036854771712\n");
   v1.Set("memory/memory.usage_in_bytes", "5\n");
   CHECK(v1.MemoryMiB() == 60);
+}
+
+TEST_CASE("the memory of a process is told without what it shares") {
+  TempDir proc;
+  std::filesystem::create_directories(proc / "7");
+  CHECK(ProportionalBytesOf(7, proc.path()) == 0);  // it has ended
+  WriteFile(proc / "7/smaps",
+            "00400000-00500000 r-xp 00000000 08:01 17 /bin/x\nPss: 3 kB\n"
+            "7f000000-7f100000 r--s 00000000 00:01 5 /memfd:kiln-store (deleted)\nPss: 100 kB\n");
+  CHECK(ProportionalBytesOf(7, proc.path()) == 3 * 1024);
+  WriteFile(proc / "7/smaps_rollup",
+            "00400000-7ffdc619f000 ---p 00000000 00:00 0 [rollup]\nRss: 900 kB\nPss: 160 kB\n"
+            "Pss_Dirty: 90 kB\nPss_Anon: 40 kB\nPss_File: 20 kB\nPss_Shmem: 100 kB\n");
+  CHECK(ProportionalBytesOf(7, proc.path()) == 60 * 1024);
+  CHECK(ProportionalBytesOf(getpid()) > 64 * 1024);
 }
 
 TEST_CASE("this machine has at least one CPU and some memory") {
