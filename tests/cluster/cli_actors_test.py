@@ -17,7 +17,7 @@ import grpc  # noqa: E402
 import head as heads  # noqa: E402
 from actor_driver import Driver, text  # noqa: E402
 from cli_test import REF, alive, wait_until  # noqa: E402
-from head import actor_pb2  # noqa: E402
+from head import actor_pb2, task_pb2  # noqa: E402
 
 METHODS = [actor_pb2.ActorMethod(name=name) for name in ("add", "fail", "pid", "slow_add")]
 
@@ -67,6 +67,18 @@ class CallTest(CliActorsTest):
     def test_calls_from_here_and_from_the_program_meet_the_same_actor(self):
         self.assertEqual(self.driver.result(self.driver.call(self.counter, "add", 20)), 20)
         self.assertEqual(self.call("counter", "add", "1"), "21\n")
+
+    def test_an_actor_of_a_task_library_in_cpp(self):
+        self.driver.define(60, "Counter", library=cli_test.EXAMPLES, actor=task_pb2.ActorOptions())
+        for name, methods in [("listed", [actor_pb2.ActorMethod(name="Increment")]), ("open", [])]:
+            self.driver.create(5, class_id=60, name=name, methods=methods)
+            self.driver.next("actor_answer")
+        self.assertEqual(self.call("listed", "Increment", "2"), "7\n")
+        self.assertEqual(self.call("open", "Increment", "-1"), "4\n")
+        self.assertEqual(self.call("open", "Value"), "4\n")
+        self.assertIn("did you mean Increment?", self.err("actor", "call", "listed", "Incremnt", code=1))
+        self.assertIn("Increment", self.err("actor", "call", "open", "Incremnt", code=1))
+        self.assertIn("INVALID_ARGUMENTS", self.err("actor", "call", "open", "Increment", code=1))
 
     def test_an_object_is_passed_by_its_ref(self):
         ref = self.out("put", "--json-text", stdin=b"30").strip()
