@@ -45,6 +45,40 @@ class PythonCallsCpp(DriverCase):
             kiln.get(kiln.cpp_function(LIBRARY, "Fail").remote("oh no"))
 
 
+class ActorsOfCpp(DriverCase):
+    def test_one_is_made_and_called_by_names(self) -> None:
+        counter = kiln.cpp_actor(LIBRARY, "Counter").remote(10)
+        self.assertEqual(kiln.get([counter.Increment.remote(i) for i in (1, 2)]), [11, 13])
+        self.assertEqual(kiln.get(counter.Value.remote()), 13)
+        self.assertRegex(repr(counter), r"Actor\(Counter, ")
+
+        @kiln.remote
+        def use(counter):
+            return kiln.get(counter.Increment.remote(100))
+
+        self.assertEqual(kiln.get(use.remote(counter)), 113)
+        kiln.kill(counter)
+        self.assertRaises(kiln.exceptions.ActorDiedError, kiln.get, counter.Value.remote())
+
+    def test_one_is_found_by_its_name(self) -> None:
+        made = kiln.cpp_actor(LIBRARY, "Counter").options(name="cpp", num_cpus=0).remote(1)
+        found = kiln.get_actor("cpp")
+        self.assertEqual(made, found)
+        self.assertEqual(kiln.get(found.Increment.remote(1)), 2)
+
+    def test_what_does_not_fit_is_said(self) -> None:
+        counter = kiln.cpp_actor(LIBRARY, "Counter").remote(1)
+        with self.assertRaisesRegex(kiln.exceptions.CrossLanguageError, "Increment"):
+            kiln.get(counter.Incremen.remote(1))
+        with self.assertRaisesRegex(TypeError, "no keyword arguments"):
+            counter.Increment.remote(by=1)
+        with self.assertRaisesRegex(TypeError, "another language"):
+            counter.Increment.remote({1, 2})
+        with self.assertRaisesRegex(kiln.exceptions.CrossLanguageError, "no class Nothing"):
+            kiln.get(kiln.cpp_actor(LIBRARY, "Nothing").remote().f.remote())
+        self.assertRaises(FileNotFoundError, kiln.cpp_actor, "/no/such.so", "Counter")
+
+
 class OthersCallPython(PlaceCase):
     MODULE = """
         import numpy
@@ -72,6 +106,20 @@ class OthersCallPython(PlaceCase):
             @staticmethod
             def area(sides):
                 return sides["a"] * sides["b"]
+
+        class Counter:
+            def __init__(self, start):
+                self.value = start
+
+            def add(self, by):
+                self.value += by
+                return self.value
+
+            def pair(self):
+                return self.value, numpy.float64(0.5)
+
+            def fail(self, text):
+                raise ValueError(text)
     """
 
     def setUp(self) -> None:
@@ -118,7 +166,8 @@ class OthersCallPython(PlaceCase):
                               text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.splitlines(),
-                         ["3", "3.5", "1 x", "2 4 6", "ValueError: bad", "FUNCTION_NOT_FOUND"])
+                         ["3", "3.5", "1 x", "2 4 6", "ValueError: bad", "FUNCTION_NOT_FOUND",
+                          "15 16", "16 0.5", "ValueError: worse", "FUNCTION_NOT_FOUND"])
 
 
 if __name__ == "__main__":

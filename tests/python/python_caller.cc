@@ -6,6 +6,29 @@
 #include <utility>
 #include <vector>
 
+namespace {
+
+void CallActor(const kiln::Session& session) {
+  const kiln::AnyActor counter = session.Create(kiln::PyActor{"shapes", "Counter"}, 10);
+  const kiln::Ref<int> first = counter.Call<int>("add", 5);
+  const kiln::Ref<int> second = counter.Call<int>("add", 1);
+  std::cout << session.Get(first) << ' ' << session.Get(second) << '\n';
+  const auto [value, half] = session.Get(counter.Call<std::pair<int, double>>("pair"));
+  std::cout << value << ' ' << half << '\n';
+  try {
+    session.Get(counter.Call<int>("fail", "worse"));
+  } catch (const kiln::TaskError& error) {
+    std::cout << error.type() << ": " << error.message() << '\n';
+  }
+  try {
+    session.Get(counter.Call<int>("nothing"));
+  } catch (const kiln::FunctionNotFoundError&) {
+    std::cout << "FUNCTION_NOT_FOUND\n";
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   kiln::Session session = kiln::Connect(argc, argv);
   const kiln::Ref<int> three = session.Submit(kiln::PyFunction<int>{"shapes", "add"}, 1, 2);
@@ -28,4 +51,5 @@ int main(int argc, char** argv) {
   } catch (const kiln::FunctionNotFoundError&) {
     std::cout << "FUNCTION_NOT_FOUND\n";
   }
+  CallActor(session);
 }

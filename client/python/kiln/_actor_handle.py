@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Any, Callable, Generic, TypeVar
 
 from kiln import _definitions, _kiln, _session
@@ -140,9 +139,6 @@ def _restore_method(handle: ActorHandle[Any], name: str, options: MethodOptions)
 
 def _nothing(ref: Any) -> None:
     return None
-
-
-_kinds_lock = threading.Lock()
 
 
 def _kind_of(session: _kiln.Session, info: ActorInfo, name: str, options: MethodOptions
