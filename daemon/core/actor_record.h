@@ -5,6 +5,8 @@
 // See:    docs/scheduling.md, "Actors".
 #pragma once
 
+#include <algorithm>
+#include <compare>
 #include <deque>
 #include <map>
 #include <string>
@@ -20,7 +22,16 @@
 
 namespace kiln::core {
 
-// Calls of one session that were not sent yet, in order of submission. Only the first is ever sent.
+// Whose calls run in order: a driver's, an actor's (task 0), or those of one task. Not of a worker
+// and all its tasks: a call of one, which waits for another, would hold up what that one waits for.
+struct Caller {
+  SessionNumber session = kHeadSession;
+  TaskId task = 0;
+
+  auto operator<=>(const Caller&) const = default;
+};
+
+// Calls of one caller that were not sent yet, in order of submission. Only the first is ever sent.
 struct CallLine {
   TaskList calls;
   bool in_turn = false;  // stands in CallGroup::turns
@@ -28,11 +39,11 @@ struct CallLine {
 
 // Calls that share a bound on how many run at the same time.
 struct CallGroup {
-  std::string name;    // empty: the default one
-  uint32_t limit = 1;  // calls that may run at the same time
-  uint32_t sent = 0;   // calls that the worker has
-  std::map<SessionNumber, CallLine> lines;  // by caller; none is empty
-  std::deque<CallLine*> turns;  // lines whose first call is ready; whose turn is next first
+  std::string name;                  // empty: the default one
+  uint32_t limit = 1;                // calls that may run at the same time
+  uint32_t sent = 0;                 // calls that the worker has
+  std::map<Caller, CallLine> lines;  // none is empty
+  std::deque<CallLine*> turns;       // lines whose first call is ready; whose turn is next first
 };
 
 struct Actor {
@@ -59,19 +70,21 @@ struct Actor {
   Worker* worker = nullptr;  // that hosts it: the constructor was sent there
   TaskList sent;             // calls that the worker has, or its constructor; as they were sent
   std::unordered_map<TaskId, Block> blocks;  // of those, by task: the blocked ones
-  Resources held;            // what it holds, unless all that runs is blocked
+  Resources held;                            // what it holds, unless all that runs is blocked
   bool holds = false;
 
   std::vector<CallGroup> groups;  // the default one first
-  uint32_t concurrency = 1;       // sum of their limits
   double mean_run_us = -1;        // of calls; below 0: not measured
   uint64_t waiting = 0;           // calls in lines
   uint64_t finished = 0;          // calls
   ErrorInfo death;                // with kDead: what calls fail with
 
-  // Calls, or its constructor, run and none of them goes on.
+  // Calls, or its constructor, run and none of them goes on. Those beyond the limit of their group
+  // were sent ahead and have not begun.
   bool all_blocked() const {
-    return !blocks.empty() && blocks.size() >= std::min<size_t>(sent.size(), concurrency);
+    size_t begun = 0;
+    for (const CallGroup& group : groups) begun += std::min(group.sent, group.limit);
+    return !blocks.empty() && blocks.size() >= begun;
   }
   bool runs() const { return !sent.empty() && !all_blocked(); }
 };

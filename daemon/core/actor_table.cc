@@ -38,6 +38,8 @@ void ActorTable::Move(Actor& actor, ActorState to) {
   Require(MayMove(actor.state, to), "an actor makes a move that its table does not have");
   --counts_[static_cast<size_t>(actor.state)];
   ++counts_[static_cast<size_t>(to)];
+  if (to == ActorState::kAlive) held_.Add(actor.held);
+  if (actor.state == ActorState::kAlive) held_.Subtract(actor.held);
   actor.state = to;
   if (to == ActorState::kDead && !actor.name.empty()) names_.erase({actor.name_space, actor.name});
 }

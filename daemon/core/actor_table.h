@@ -37,6 +37,8 @@ class ActorTable {
   // Oldest first, at most limits::kDeadActorsKept.
   const std::deque<ActorRow>& forgotten() const { return forgotten_; }
   size_t in_state(ActorState state) const { return counts_[static_cast<size_t>(state)]; }
+  // What those in kAlive hold, unless they are blocked.
+  const Resources& held() const { return held_; }
   size_t alive() const { return actors_.size() - in_state(ActorState::kDead); }
 
  private:
@@ -44,6 +46,7 @@ class ActorTable {
   std::map<std::pair<std::string, std::string>, Actor*> names_;  // namespace and name
   std::deque<ActorRow> forgotten_;
   size_t counts_[kActorStates] = {};
+  Resources held_;
 };
 
 }  // namespace kiln::core

@@ -77,7 +77,8 @@ Status Check(const TaskClass& task_class) {
   if (AnyNegative(task_class.resources)) {
     return Invalid(task_class, "an amount of resources is negative or not a number");
   }
-  if (task_class.actor && task_class.method) return Invalid(task_class, "makes an actor and calls one");
+  if (task_class.actor && task_class.method)
+    return Invalid(task_class, "makes an actor and calls one");
   if (task_class.actor) return CheckActor(task_class);
   return {};
 }

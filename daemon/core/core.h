@@ -133,7 +133,7 @@ struct Totals {
   uint32_t workers, workers_idle, workers_blocked, drivers;
   uint64_t tasks_waiting, tasks_ready, tasks_running, tasks_finished, tasks_failed;
   uint64_t queued_bytes, objects;
-  uint32_t actors, actors_starting;  // not dead; of those, without an instance
+  uint32_t actors, actors_starting;          // not dead; of those, without an instance
   std::vector<std::string> worker_failures;  // per program that cannot start, with the reason
 };
 
@@ -207,7 +207,8 @@ class Core {
   // Makes an actor, and queues its constructor like a task. The actor's object is there from now on
   // with one reference for the session (for a detached one: also for kHeadSession, until it is
   // dead). When nobody refers to it, calls included, the actor ends.
-  // Returns: its id; or, with get_if_exists, that of the actor that has the name, with one reference
+  // Returns: its id; or, with get_if_exists, that of the actor that has the name, with one
+  // reference
   //          for the session.
   // Errors:  AlreadyExists (the name is taken); InvalidArgument as OnTaskSubmitted, the caller ends
   //          the session.

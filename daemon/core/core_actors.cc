@@ -1,4 +1,5 @@
-// Actors from the constructor to the end. Their calls are in core_calls.cc.
+// Actors from the constructor on. Their ends are in core_actor_ends.cc, their calls in
+// core_calls.cc.
 #include <algorithm>
 #include <utility>
 
@@ -11,14 +12,14 @@ Result<ActorId> Core::OnActorSubmitted(ActorSpec spec, Time now) {
   State& state = *state_;
   if (Status status = state.CheckSpec(spec.creation); !status.ok()) return status;
   if (!state.classes.Get(spec.creation.task_class).actor) {
-    return Status(Code::kInvalidArgument, "the class of task " + FormatRef(spec.creation.id) +
-                                              " makes no actor");
+    return Status(Code::kInvalidArgument,
+                  "the class of task " + FormatRef(spec.creation.id) + " makes no actor");
   }
   state.Begin(now);
   Session& session = *state.sessions.Find(spec.creation.session);
   state.UseCredit(session, spec.creation.args.size());
-  if (Actor* holder = spec.name.empty() ? nullptr
-                                        : state.actors.FindNamed(spec.name_space, spec.name)) {
+  if (Actor* holder =
+          spec.name.empty() ? nullptr : state.actors.FindNamed(spec.name_space, spec.name)) {
     Result<ActorId> found = holder->id;
     if (spec.get_if_exists) {
       state.AddReference(session, *state.objects.Find(holder->id));
@@ -36,7 +37,7 @@ Result<ActorId> Core::OnActorSubmitted(ActorSpec spec, Time now) {
   std::vector<ObjectId> refs = std::exchange(spec.creation.refs, {});
   const std::vector<ObjectId> nested_refs = std::exchange(spec.creation.nested_refs, {});
   Task& task = state.InsertTask(std::move(spec.creation));
-  task.root = actor.root;
+  state.SetRoot(task, actor);
   task.actor = &actor;
   const ObjectId unknown = state.PinArguments(task, refs, nested_refs);
   const TaskClass& task_class = state.classes.Get(actor.creation);
@@ -78,10 +79,9 @@ Result<ActorId> Core::OnActorSought(SessionNumber number, const std::string& nam
   State& state = *state_;
   Actor* actor = state.actors.FindNamed(name_space, name);
   if (actor == nullptr) {
-    return Status(Code::kNotFound,
-                  "there is no actor named " + name +
-                      (name_space.empty() ? "" : " in namespace " + name_space) +
-                      "; it was never made, or it is dead");
+    return Status(Code::kNotFound, "there is no actor named " + name +
+                                       (name_space.empty() ? "" : " in namespace " + name_space) +
+                                       "; it was never made, or it is dead");
   }
   state.Begin(now);
   Session* session = state.sessions.FindOpen(number);
@@ -129,8 +129,6 @@ Actor& Core::State::InsertActor(ActorSpec& spec) {
   for (const auto& [name, limit] : task_class.actor->groups) {
     actor.groups.push_back({.name = name, .limit = limit});
   }
-  actor.concurrency = 0;
-  for (const CallGroup& group : actor.groups) actor.concurrency += group.limit;
   ++workers.ProgramOf(task_class.program).actors;
 
   Object& object = objects.Insert(actor.id, creation.session);
@@ -143,6 +141,12 @@ Actor& Core::State::InsertActor(ActorSpec& spec) {
   return actor;
 }
 
+void Core::State::SetRoot(Task& creation, const Actor& actor) {
+  --sessions.Find(creation.root)->rooted;
+  creation.root = actor.root;
+  ++sessions.Find(creation.root)->rooted;
+}
+
 void Core::State::RepeatCreation(Actor& actor) {
   TaskSpec spec;
   spec.id = actor.id;
@@ -150,9 +154,7 @@ void Core::State::RepeatCreation(Actor& actor) {
   spec.session = sessions.FindOpen(actor.owner) ? actor.owner : kHeadSession;
   spec.args = actor.args;
   Task& task = InsertTask(std::move(spec));
-  --sessions.Find(task.root)->rooted;
-  task.root = actor.root;
-  ++sessions.Find(task.root)->rooted;
+  SetRoot(task, actor);
   task.actor = &actor;
   task.attempt = actor.restarts;
   (void)PinArguments(task, actor.refs, actor.nested_refs);
@@ -168,7 +170,9 @@ void Core::State::HostActor(Task& creation, Worker& worker) {
   worker.progress = now;
   actor.worker = &worker;
   actor.sent.PushBack(creation);
-  sessions.Find(worker.session)->root = actor.root;
+  Session& session = *sessions.Find(worker.session);
+  session.root = actor.root;
+  session.is_actor = true;
   Hold(actor, classes.Get(actor.creation).resources);
   Decide(RunTask{worker.id, creation.id, /*nested=*/false});
 }
@@ -212,142 +216,6 @@ void Core::State::FailCreation(Task& creation, ErrorInfo error) {
     error.kind = ErrorKind::kActorDied;
   }
   BuryActor(actor, std::move(error), Ending::kLeave);
-}
-
-// --- the end -------------------------------------------------------------------------------------
-
-ErrorInfo Core::State::DeathOf(const Actor& actor, std::string message) const {
-  ErrorInfo death;
-  death.kind = ErrorKind::kActorDied;
-  const std::string& class_name = classes.Get(actor.creation).name;
-  death.message = "the actor " + (actor.name.empty() ? class_name : actor.name) + " is dead: " +
-                  std::move(message);
-  death.task = class_name;
-  death.worker_pid = actor.worker ? actor.worker->pid : 0;
-  return death;
-}
-
-void Core::State::BuryActor(Actor& actor, ErrorInfo death, Ending ending) {
-  if (actor.state == ActorState::kDead) return;
-  actors.Move(actor, ActorState::kDead);
-  actor.death = std::move(death);
-  --workers.ProgramOf(classes.Get(actor.creation).program).actors;
-  timers.Remove({actor.restart_at, TimerKind::kRestart, actor.id});
-  if (Task* creation = tasks.Find(actor.id)) {
-    const int64_t pid = creation->worker ? creation->worker->pid : 0;
-    Detach(*creation);
-    CloseTask(*creation, TaskState::kCancelled, actor.death.message, microseconds{0}, pid);
-  }
-  for (TaskId id : UnfinishedCalls(actor)) FailAsAsked(*tasks.Find(id), actor.death);
-  Hold(actor, {});
-  if (Worker* worker = std::exchange(actor.worker, nullptr)) {
-    worker->actor = nullptr;
-    if (ending == Ending::kKill) {
-      Kill(*worker, actor.death.message);
-    } else if (worker->state != WorkerState::kLeaving) {
-      Leave(*worker);
-      Decide(EndActor{worker->id});
-    }
-  }
-  for (ObjectId id : std::exchange(actor.refs, {})) Unpin(id);
-  for (ObjectId id : std::exchange(actor.nested_refs, {})) Unpin(id);
-  actor.args = std::string();
-  Session& head = *sessions.Find(kHeadSession);
-  if (actor.root == kHeadSession) (void)DropReference(head, actor.id);
-  FreeIfUnwanted(*objects.Find(actor.id));
-}
-
-bool Core::State::MayRestart(const Actor& actor) const {
-  const int most = classes.Get(actor.creation).actor->max_restarts;
-  return most < 0 || actor.restarts < static_cast<uint32_t>(most);
-}
-
-void Core::State::LoseActor(Actor& actor, int64_t pid, const std::string& reason) {
-  const std::string what = "process " + std::to_string(pid) + " " + reason;
-  if (!MayRestart(actor)) {
-    const uint32_t restarts = actor.restarts;
-    return BuryActor(actor,
-                     DeathOf(actor, "its " + what +
-                                        (restarts > 0 ? "\n  it had been started anew " +
-                                                            std::to_string(restarts) + " times"
-                                                      : "")),
-                     Ending::kKill);
-  }
-  ErrorInfo unavailable = DeathOf(actor, "");
-  unavailable.kind = ErrorKind::kActorUnavailable;
-  unavailable.message = "the actor had the call when its " + what +
-                        "\n  it is being started anew; whether the call had run is not known";
-  actors.Move(actor, ActorState::kRestarting);
-  ++actor.restarts;
-  std::vector<TaskId> lost, again;
-  for (Task* task = actor.sent.first(); task; task = task->next) {
-    if (!task->is_call) continue;
-    const bool repeats = MayRunAgain(*task) && !task->cancel_asked;
-    (repeats ? again : lost).push_back(task->id);
-  }
-  for (TaskId id : again) RunAgain(*tasks.Find(id), /*counts=*/true);
-  if (Task* creation = tasks.Find(actor.id)) {
-    Detach(*creation);
-    CloseTask(*creation, TaskState::kFailed, unavailable.message, microseconds{0}, pid);
-  }
-  for (TaskId id : lost) FailAsAsked(*tasks.Find(id), unavailable);
-  Hold(actor, {});
-  actor.worker->actor = nullptr;
-  actor.worker = nullptr;
-  Duration pause{0};
-  if (actor.fruitless++ > 0) {
-    pause = limits::kRestartBackoffFirst;
-    for (uint32_t i = 1; i < actor.fruitless && pause < limits::kRestartBackoffMost; ++i) pause *= 2;
-    pause = std::min<Duration>(pause, limits::kRestartBackoffMost);
-  }
-  actor.restart_at = now + pause;
-  if (pause > Duration{0}) return timers.Add({actor.restart_at, TimerKind::kRestart, actor.id});
-  OnRestartDue(actor);
-}
-
-void Core::State::OnRestartDue(Actor& actor) {
-  if (actor.state != ActorState::kRestarting || tasks.Find(actor.id)) return;
-  actor.restart_at = kNever;
-  RepeatCreation(actor);
-}
-
-// Calls refer to their actor, so none is left. A constructor that runs is let end.
-void Core::State::DropActor(Actor& actor) {
-  Object& object = *objects.Find(actor.id);
-  if (actor.state != ActorState::kDead) {
-    if (const Task* creation = tasks.Find(actor.id); creation && creation->worker) return;
-    BuryActor(actor, DeathOf(actor, "nobody referred to it any more"), Ending::kLeave);
-  }
-  if (object.kept) return;
-  actors.Erase(actor, RowOf(actor));
-  Free(object);
-}
-
-void Core::State::BuryRooted(SessionNumber root) {
-  std::vector<ActorId> ids;
-  for (const auto& [id, actor] : actors.all()) {
-    if (actor.root == root && actor.state != ActorState::kDead) ids.push_back(id);
-  }
-  for (ActorId id : ids) {
-    Actor& actor = *actors.Find(id);
-    BuryActor(actor, DeathOf(actor, "the driver that it lived for has ended"), Ending::kKill);
-  }
-}
-
-// Requires: the worker is gone, its tasks not yet. What a task has made that had ended lives on:
-// others may have been handed it.
-void Core::State::BuryOwned(const Worker& owner) {
-  std::vector<ActorId> ids;
-  for (const auto& [id, actor] : actors.all()) {
-    if (actor.owner != owner.session || actor.state == ActorState::kDead) continue;
-    const bool detached = classes.Get(actor.creation).detached;
-    const bool unfinished = actor.parent != 0 && tasks.Find(actor.parent) != nullptr;
-    if (!detached && (owner.hosted || unfinished)) ids.push_back(id);
-  }
-  for (ActorId id : ids) {
-    Actor& actor = *actors.Find(id);
-    BuryActor(actor, DeathOf(actor, "the process that made it has ended"), Ending::kKill);
-  }
 }
 
 // --- resources -----------------------------------------------------------------------------------

@@ -16,6 +16,10 @@ constexpr double kNewestWeight = 0.25;
 
 }  // namespace
 
+Caller Core::State::CallerOf(const Task& call) {
+  return {call.session, call.by_actor ? 0 : call.parent};
+}
+
 CallGroup& Core::State::GroupOf(const Task& call) {
   Actor& actor = *call.actor;
   const std::string& name = classes.Get(call.task_class).group;
@@ -29,24 +33,24 @@ CallGroup& Core::State::GroupOf(const Task& call) {
 // A new call is the last one; those that come back from a lost process were before all that wait.
 void Core::State::Enqueue(Task& call) {
   CallGroup& group = GroupOf(call);
-  CallLine& line = group.lines[call.session];
+  CallLine& line = group.lines[CallerOf(call)];
   Task* before = line.calls.last();
   while (before && before->sequence > call.sequence) before = before->previous;
   line.calls.InsertAfter(before, call);
   ++call.actor->waiting;
-  PlaceLine(group, call.session, line);
+  PlaceLine(group, CallerOf(call), line);
 }
 
 // Requires: the call waits in its line.
 void Core::State::Dequeue(Task& call) {
   CallGroup& group = GroupOf(call);
-  CallLine& line = group.lines.at(call.session);
+  CallLine& line = group.lines.at(CallerOf(call));
   line.calls.Remove(call);
   --call.actor->waiting;
-  PlaceLine(group, call.session, line);
+  PlaceLine(group, CallerOf(call), line);
 }
 
-void Core::State::PlaceLine(CallGroup& group, SessionNumber caller, CallLine& line) {
+void Core::State::PlaceLine(CallGroup& group, const Caller& caller, CallLine& line) {
   const bool in_turn = !line.calls.empty() && line.calls.first()->state == TaskState::kReady;
   if (in_turn && !line.in_turn) {
     group.turns.push_back(&line);
@@ -66,13 +70,13 @@ size_t Core::State::CallsToSend(const Actor& actor, const CallGroup& group) cons
 }
 
 void Core::State::SendCalls(Actor& actor) {
-  if (actor.state != ActorState::kAlive || actor.worker->killed) return;
+  if (actor.state != ActorState::kAlive || actor.worker->state == WorkerState::kLeaving) return;
   for (CallGroup& group : actor.groups) {
     const size_t most = CallsToSend(actor, group);
     while (group.sent < most && !group.turns.empty()) {
       CallLine& line = *group.turns.front();
       Task& call = *line.calls.first();
-      const SessionNumber caller = call.session;
+      const Caller caller = CallerOf(call);
       // To the end of the turns, if it has another one that is ready.
       group.turns.pop_front();
       line.in_turn = false;
@@ -87,6 +91,7 @@ void Core::State::SendCalls(Actor& actor) {
       Decide(RunTask{actor.worker->id, call.id, /*nested=*/false});
     }
   }
+  AdjustHold(actor);
 }
 
 // Requires: the worker of its actor has the call, or the constructor.
@@ -110,9 +115,9 @@ void Core::State::FinishCall(Task& call, const TaskOutcome& outcome) {
   ++actor.finished;
   actor.fruitless = 0;
   const auto newest = static_cast<double>(std::max<int64_t>(outcome.run_time.count(), 0));
-  actor.mean_run_us =
-      actor.mean_run_us < 0 ? newest
-                            : actor.mean_run_us + kNewestWeight * (newest - actor.mean_run_us);
+  actor.mean_run_us = actor.mean_run_us < 0
+                          ? newest
+                          : actor.mean_run_us + kNewestWeight * (newest - actor.mean_run_us);
 }
 
 std::vector<TaskId> Core::State::UnfinishedCalls(const Actor& actor) const {
@@ -143,8 +148,10 @@ uint64_t Core::PendingCalls(ActorId id, SessionNumber session) const {
     pending += task->is_call && task->session == session;
   }
   for (const CallGroup& group : actor->groups) {
-    auto line = group.lines.find(session);
-    if (line != group.lines.end()) pending += line->second.calls.size();
+    for (auto line = group.lines.lower_bound({session, 0});
+         line != group.lines.end() && line->first.session == session; ++line) {
+      pending += line->second.calls.size();
+    }
   }
   return pending;
 }

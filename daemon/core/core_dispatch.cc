@@ -63,14 +63,20 @@ void Core::State::StartJobs() {
   }
 }
 
-// True if the oldest job was passed by so often that tasks wait for it now. What other jobs hold is
-// not waited for: they may be waiting for tasks themselves.
+// What can be waited for. What jobs and actors hold cannot: they may be waiting for tasks, and an
+// actor may live for ever.
+Resources Core::State::Claimable() const {
+  Resources claimable = options.total;
+  claimable.Subtract(jobs.held());
+  claimable.Subtract(actors.held());
+  return claimable;
+}
+
+// True if the oldest job was passed by so often that tasks wait for it now.
 bool Core::State::JobHoldsQueue() const {
   const JobQueue::Waiting* job = jobs.first();
   if (job == nullptr || job->bypasses < limits::kMaxBypasses) return false;
-  Resources claimable = options.total;
-  claimable.Subtract(jobs.held());
-  return job->resources.FitsIn(claimable);
+  return job->resources.FitsIn(Claimable());
 }
 
 // True if the head of the line was passed by so often that nothing of the same or a lower priority
@@ -78,9 +84,7 @@ bool Core::State::JobHoldsQueue() const {
 bool Core::State::Holds(const Line& line) const {
   if (line.BypassesOfHead() < limits::kMaxBypasses) return false;
   const Shape& shape = classes.GetShape(line.shape);
-  Resources claimable = options.total;
-  claimable.Subtract(jobs.held());  // as in JobHoldsQueue
-  if (!shape.resources.FitsIn(claimable)) return false;
+  if (!shape.resources.FitsIn(Claimable())) return false;
   if (!shape.resources.FitsIn(free)) return true;
   // Its turn has come; it is waited for only if a worker is there or on its way.
   const Program& program = workers.programs().at(shape.program);

@@ -27,7 +27,7 @@ Task* Core::State::AppendCall(const Task& call, std::vector<Branch>& branches) {
     branches.push_back({&task.arguments->ids, 0, task.arguments->refs});
   };
   append(call);
-  if (call.worker == nullptr) append(*GroupOf(call).lines.at(call.session).calls.first());
+  if (call.worker == nullptr) append(*GroupOf(call).lines.at(CallerOf(call)).calls.first());
   for (const auto& [id, block] : call.actor->blocks) {
     branches.push_back({&block.ids, block.first_unsealed, block.ids.size()});
   }
@@ -63,7 +63,8 @@ Task* Core::State::FindAwaited(const Worker& worker, Where where, size_t limit) 
     Task* task = tasks.Find(object->task());
     if (task == nullptr || !seen.insert(task->id).second) continue;
     if (task->is_call) {
-      if (Task* creation = AppendCall(*task, branches); creation && seen.insert(creation->id).second) {
+      if (Task* creation = AppendCall(*task, branches);
+          creation && seen.insert(creation->id).second) {
         task = creation;  // all calls wait for it
       } else {
         continue;
@@ -120,13 +121,16 @@ bool Core::State::IsStuck() {
                      workers.leaving_for_tasks() == 0;
   if (!still || AwaitsDriver()) return false;
   for (const auto& [id, actor] : actors.all()) {
-    if (actor.runs()) return false;
+    const bool returns = (actor.state == ActorState::kRestarting && actor.restart_at != kNever) ||
+                         (actor.worker && actor.worker->state == WorkerState::kLeaving);
+    if (actor.runs() || returns) return false;
   }
   const auto can_move = [this](const Line* line) {
     const Shape& shape = classes.GetShape(line->shape);
     const Program& program = workers.ProgramOf(shape.program);
     if (!shape.resources.FitsIn(free) || now < program.retry_at) return false;
-    return !program.idle.empty() || CanStart(program, shape.creation ? 1 : 0) || FindSpare(program.id) != nullptr;
+    return !program.idle.empty() || CanStart(program, shape.creation ? 1 : 0) ||
+           FindSpare(program.id) != nullptr;
   };
   const std::vector<Line*>& lines = ready.Order();
   return std::none_of(lines.begin(), lines.end(), can_move);

@@ -129,6 +129,7 @@ struct Core::State {
 
   // --- core_actors.cc: from the constructor to the end -------------------------------------------
   Actor& InsertActor(ActorSpec& spec);
+  void SetRoot(Task& creation, const Actor& actor);
   // Queues the constructor of an actor again.
   void RepeatCreation(Actor& actor);
   // The worker is the actor's from now on. Requires: the constructor is ready, the worker idle.
@@ -139,6 +140,8 @@ struct Core::State {
   enum class Ending { kKill, kLeave };
   // The actor is dead from now on; `death`: what its calls fail with.
   void BuryActor(Actor& actor, ErrorInfo death, Ending ending);
+  // The worker that was to become the actor does not.
+  void LeaveWorker(Actor& actor);
   // The process of the actor ended; it is started anew if it may be.
   void LoseActor(Actor& actor, int64_t pid, const std::string& reason);
   bool MayRestart(const Actor& actor) const;
@@ -159,12 +162,13 @@ struct Core::State {
   std::string WaitsFor(const Task& task) const;
 
   // --- core_calls.cc: calls of actors ------------------------------------------------------------
+  static Caller CallerOf(const Task& call);
   CallGroup& GroupOf(const Task& call);
   // Puts a call in its place among those of its caller.
   void Enqueue(Task& call);
   void Dequeue(Task& call);
   // The first call of the line may have changed: finds its place among the turns.
-  void PlaceLine(CallGroup& group, SessionNumber caller, CallLine& line);
+  void PlaceLine(CallGroup& group, const Caller& caller, CallLine& line);
   size_t CallsToSend(const Actor& actor, const CallGroup& group) const;
   void SendCalls(Actor& actor);
   void TakeOffCall(Task& task);
@@ -198,6 +202,7 @@ struct Core::State {
   // Returns: true if a task failed, so that there is more to settle.
   bool Dispatch();
   void StartJobs();
+  Resources Claimable() const;
   bool JobHoldsQueue() const;
   bool Holds(const Line& line) const;
   Line* ChooseLine();

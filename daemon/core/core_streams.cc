@@ -111,9 +111,8 @@ Status Core::State::CheckYield(const Worker& worker, const Task& task, uint64_t 
   };
   if (!classes.Get(task.task_class).streaming) return invalid("the task makes none");
   const bool begun =
-      task.actor || std::any_of(worker.stack.begin(), worker.stack.end(), [&](const Frame& frame) {
-        return frame.tasks.first() == &task;
-      });
+      task.actor || std::any_of(worker.stack.begin(), worker.stack.end(),
+                                [&](const Frame& frame) { return frame.tasks.first() == &task; });
   if (!begun) return invalid("an item of a task that has not begun");
   const uint64_t expected = streams.find(task.id)->second.produced;
   if (index != expected || index >= limits::kMaxStreamItems) {

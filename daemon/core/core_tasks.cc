@@ -50,8 +50,8 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable,
                                          "asks for more than the head has: " + lacking));
   } else if (task_class.method && !task.actor) {
-    ErrorInfo death = state.MakeError(task, ErrorKind::kActorDied,
-                                      "the actor is unknown: it is dead, and nobody referred to it");
+    ErrorInfo death = state.MakeError(
+        task, ErrorKind::kActorDied, "the actor is unknown: it is dead, and nobody referred to it");
     state.FailTask(task, actor ? actor->death : std::move(death));
   } else if (session.kind == SessionKind::kWorker && state.OverTwiceFull()) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kResourceExhausted,
@@ -142,6 +142,7 @@ Task& Core::State::InsertTask(TaskSpec spec) {
   task.session = spec.session;
   const Task* parent = spec.parent ? tasks.Find(spec.parent) : nullptr;
   Session& session = *sessions.Find(task.session);
+  task.by_actor = session.is_actor;
   task.root = task_class.detached ? kHeadSession : parent ? parent->root : session.root;
   sessions.Link(session, task);
   ++sessions.Find(task.root)->rooted;
@@ -213,7 +214,7 @@ void Core::State::MakeReady(Task& task) {
   tasks.Move(task, TaskState::kReady);
   if (task.is_call) {
     CallGroup& group = GroupOf(task);
-    PlaceLine(group, task.session, group.lines.at(task.session));
+    PlaceLine(group, CallerOf(task), group.lines.at(CallerOf(task)));
     return SendCalls(*task.actor);
   }
   ready.Add(task, *sessions.Find(task.root), classes.Get(task.task_class).priority,
@@ -229,6 +230,7 @@ bool Core::State::MayRunAgain(const Task& task) const {
 
 void Core::State::RunAgain(Task& task, bool counts) {
   if (task.worker) TakeOff(task);
+  if (task.actor && !task.is_call) LeaveWorker(*task.actor);
   ClearDeadlines(task);
   if (counts) ++task.attempt;
   if (classes.Get(task.task_class).streaming) StreamOf(task).produced = 0;

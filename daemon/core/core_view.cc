@@ -131,9 +131,8 @@ std::optional<ActorView> Core::FindHosted(WorkerId id) const {
 std::vector<ActorRow> Core::ListActors() const {
   std::vector<ActorRow> rows(state_->actors.forgotten().begin(), state_->actors.forgotten().end());
   for (const auto& [id, actor] : state_->actors.all()) rows.push_back(state_->RowOf(actor));
-  std::stable_sort(rows.begin(), rows.end(), [](const ActorRow& a, const ActorRow& b) {
-    return a.created > b.created;
-  });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const ActorRow& a, const ActorRow& b) { return a.created > b.created; });
   return rows;
 }
 

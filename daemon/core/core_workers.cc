@@ -227,9 +227,8 @@ std::vector<Core::State::Demand> Core::State::CountDemand() {
       ++count;
     }
     if (count == 0) continue;
-    auto known = std::find_if(demand.begin(), demand.end(), [&](const Demand& entry) {
-      return entry.program == shape.program;
-    });
+    auto known = std::find_if(demand.begin(), demand.end(),
+                              [&](const Demand& entry) { return entry.program == shape.program; });
     if (known == demand.end()) known = demand.insert(demand.end(), Demand{shape.program});
     known->tasks += count;
     if (shape.creation) known->creations += count;

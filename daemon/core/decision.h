@@ -37,7 +37,7 @@ struct EndActor {
 };
 
 // Send the task to the worker. Its record (Core::FindTask) and the values of its refs
-// (Core::FindObject) are there and stay until the task ends.
+// (Core::FindObject) are there and stay until the task ends; a call may have ended meanwhile.
 struct RunTask {
   WorkerId worker;
   TaskId task;

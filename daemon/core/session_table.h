@@ -29,8 +29,9 @@ struct Session {
   SessionKind kind = SessionKind::kDriver;
   ProgramId program = kLibraryHost;
   SessionNumber root = number;  // of what its threads submit outside of tasks
-  bool open = true;          // a closed one stays until its last task has ended
-  bool keeps_ready = false;  // workers of its program, while it is open
+  bool is_actor = false;        // of a worker that hosts an actor or did
+  bool open = true;             // a closed one stays until its last task has ended
+  bool keeps_ready = false;     // workers of its program, while it is open
 
   IdTable<Reference> references;
   uint64_t reference_count = 0;  // all counts together

@@ -64,6 +64,7 @@ struct Task {
   bool has_deadline : 1 = false;  // see Deadlines
   bool out_of_line : 1 = false;   // in Line::late, not in the list
   bool is_call : 1 = false;       // of `actor`; else, with one, its constructor
+  bool by_actor : 1 = false;      // submitted by an actor
 };
 
 // 1 M queued no-op tasks must stay under 350 bytes each, objects and references included.

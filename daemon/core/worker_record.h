@@ -47,9 +47,9 @@ struct Worker {
   uint32_t assigned = 0;     // tasks on all frames, or of its actor
   uint32_t recalled = 0;     // of those, asked back
   uint64_t finished = 0;
-  Actor* actor = nullptr;    // it hosts; null also when that is dead
-  bool hosted = false;       // it hosts an actor or did: it is none of its program's workers
-  Time progress{};  // when it was given its first task or finished one
+  Actor* actor = nullptr;  // it hosts; null also when that is dead
+  bool hosted = false;     // it hosts an actor or did: it is none of its program's workers
+  Time progress{};         // when it was given its first task or finished one
   Time idle_since{};
   Time started_at{};
   Time start_due = kNever;  // when a starting one is given up

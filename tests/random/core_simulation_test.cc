@@ -20,7 +20,7 @@ TEST_CASE("random events leave the core consistent, and everything ends") {
   const uint64_t steps = FromEnvironment("KILN_STEPS", 1'000);
   const uint64_t first = FromEnvironment("KILN_SEED", 1);
   const uint64_t seeds = FromEnvironment("KILN_SEEDS", std::getenv("KILN_SEED") ? 1 : 100);
-  uint64_t ended = 0, nested = 0, items = 0, windows_full = 0;
+  uint64_t ended = 0, nested = 0, items = 0, windows_full = 0, actors = 0, calls = 0, restarts = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     Simulation simulation(seed);
     try {
@@ -33,10 +33,14 @@ TEST_CASE("random events leave the core consistent, and everything ends") {
     nested += simulation.nested();
     items += simulation.items();
     windows_full += simulation.windows_full();
+    actors += simulation.actors();
+    calls += simulation.calls();
+    restarts += simulation.restarts();
   }
   // The world is worth its name only if much happens in it.
   CHECK(ended > seeds * steps / 20);
   if (seeds > 10) CHECK((nested > 0 && items > 0 && windows_full > 0));
+  if (seeds > 10) CHECK((actors > 0 && calls > 0 && restarts > 0));
 }
 
 }  // namespace

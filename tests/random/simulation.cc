@@ -56,10 +56,17 @@ std::string Simulation::Describe() const {
     text += " queue " + std::to_string(process->second.queue.size()) + " in " +
             std::to_string(process->second.inbox.size()) + " out " +
             std::to_string(process->second.outbox.size());
+    if (process->second.actor) text += " actor " + FormatRef(process->second.actor);
     for (const FakeTask& task : process->second.stack) {
       text += "\n    " + FormatRef(task.id) + (task.blocked ? " waits for" : " runs");
       for (ObjectId id : task.waits) text += " " + FormatRef(id);
     }
+  }
+  for (const ActorRow& row : core_.ListActors()) {
+    if (row.state == "DEAD") continue;
+    text += "\nactor " + FormatRef(row.id) + " " + row.state + " holds " +
+            std::to_string(row.held.num_cpus()) + " calls " + std::to_string(row.pending_calls) +
+            " references " + std::to_string(row.references) + " " + row.detail;
   }
   return text;
 }
@@ -116,7 +123,10 @@ void Simulation::Pump() {
   if (draining_ || Chance(75)) CarryOut();  // a turn of the loop may have many events
   const std::string broken = core_.CheckInvariants();
   Check(broken.empty(), "invariant: " + broken);
-  Check(static_cast<int>(processes_.size()) <= options_.max_workers, "more processes than the cap");
+  const auto actors = std::count_if(processes_.begin(), processes_.end(),
+                                    [](const auto& entry) { return entry.second.actor != 0; });
+  const auto others = static_cast<int>(processes_.size()) - static_cast<int>(actors);
+  Check(others <= options_.max_workers + options_.num_workers, "more processes than the cap");
 }
 
 void Simulation::CarryOut() {
@@ -135,6 +145,9 @@ void Simulation::Apply(const Decision& decision) {
   } else if (const auto* retire = std::get_if<RetireWorker>(&decision)) {
     Process* worker = Addressee(retire->worker);
     if (worker) worker->inbox.push_back([](Process& process) { process.doomed = true; });
+  } else if (const auto* end = std::get_if<EndActor>(&decision)) {
+    Process* worker = Addressee(end->worker);
+    if (worker) worker->inbox.push_back([](Process& process) { process.doomed = true; });
   } else if (const auto* run = std::get_if<RunTask>(&decision)) {
     OnRun(*run);
   } else if (const auto* recall = std::get_if<RecallTasks>(&decision)) {
@@ -149,6 +162,7 @@ void Simulation::Apply(const Decision& decision) {
       for (FakeTask& task : process.stack) {
         if (task.id == id) task.cancelled = true;
       }
+      process.passed.insert(id);
       ReturnTasks(process, {id});
     });
   } else if (const auto* object = std::get_if<DeliverObject>(&decision)) {
@@ -179,18 +193,43 @@ void Simulation::Apply(const Decision& decision) {
     Check(jobs_waiting_.erase(job->job) == 1, "starts an unknown job");
     jobs_running_.insert(job->job);
   } else if (const auto* ended = std::get_if<TaskEnded>(&decision)) {
-    Check(given_.erase(ended->task) == 1, "a task ends twice");
-    ++ended_;
+    OnEnded(*ended);
   }
+}
+
+// A constructor may run again under the same id.
+void Simulation::OnEnded(const TaskEnded& ended) {
+  if (actors_.contains(ended.task)) return;
+  Check(given_.erase(ended.task) == 1, "a task ends twice");
+  limits_.erase(ended.task);
+  calls_.OnEnded(ended.task);
+  ++ended_;
 }
 
 void Simulation::OnRun(const RunTask& run) {
   Check(processes_.contains(run.worker), "runs a task on an unknown worker");
   Process& process = processes_.at(run.worker);
   const auto task = core_.FindTask(run.task);
+  if (!task && calls_.ActorOf(run.task)) return;  // it ended after that was decided
   Check(task.has_value(), "runs an unknown task");
   const TaskClass& task_class = *task->task_class;
-  Check(task_class.program == process.program, "runs a task on a foreign program");
+  const auto hosted = core_.FindHosted(run.worker);
+  const ActorId actor = task_class.method ? calls_.ActorOf(run.task) : 0;
+  if (task_class.method) {
+    Check(hosted && hosted->id == actor && process.actor == actor, "calls another's actor");
+    calls_.OnSent(run.task);
+  } else {
+    Check(task_class.program == process.program, "runs a task on a foreign program");
+    Check(process.actor == 0, "runs a task in an actor");
+  }
+  if (task_class.actor) {
+    Check(process.stack.empty(), "makes an actor of a worker that is not idle");
+    Check(hosted && hosted->id == run.task, "does not say whose constructor it runs");
+    process.actor = run.task;
+    restarts_ += task->attempt > 0;
+    const int most = task_class.actor->max_restarts;
+    Check(most < 0 || static_cast<int>(task->attempt) <= most, "restarts an actor too often");
+  }
   Check(process.session != 0, "runs a task on a worker that is not ready");
   for (ObjectId ref : task->refs) {
     const auto view = core_.FindObject(ref);
@@ -281,89 +320,6 @@ void Simulation::OnItem(const HandItem& item) {
     worker.outbox.push_back(
         [this, id = item.object](Process& sender) { Release(sender.session, {id}); });
   });
-}
-
-// --- the end -------------------------------------------------------------------------------------
-
-void Simulation::Drain() {
-  draining_ = true;
-  Pump();  // what the last step may have left to be carried out
-  SealAll();
-  EndJobs();
-  int idle_ticks = 0;
-  for (;;) {
-    const Totals totals = core_.GetTotals();
-    if (totals.tasks_waiting + totals.tasks_ready + totals.tasks_running == 0) break;
-    if (EndJobs() || StepBusyProcess() || ConsumeAny()) {
-      idle_ticks = 0;
-    } else {
-      Check(core_.NextTimer() != kNever && ++idle_ticks < 100, "deadlock: nothing moves");
-      Tick();
-      Pump();
-    }
-  }
-  Check(ended_ == submitted_, "tasks did not end");
-  while (StepBusyProcess()) {
-  }
-  for (const auto& [key, count] : wanted_) Check(count == 0, "a wanted object was not delivered");
-  LetGo();
-  const Totals totals = core_.GetTotals();
-  Check(totals.objects == 0, std::to_string(totals.objects) + " objects are left over");
-  Check(slices_.empty(), "slices are left over");
-  Check(totals.used.FitsIn(Resources()), "resources are left over");
-}
-
-void Simulation::SealAll() {
-  for (Driver& driver : drivers_) {
-    for (ObjectId id : std::exchange(driver.creating, {})) {
-      Check(core_.OnObjectSealed(driver.session, id, {}, now_).ok(), "refuses a seal");
-      driver.held.push_back(id);
-      Pump();
-    }
-  }
-}
-
-// Ends the jobs that run. Returns: false if there is none.
-bool Simulation::EndJobs() {
-  const std::set<JobId> jobs = std::exchange(jobs_running_, {});
-  for (JobId job : jobs) {
-    core_.OnJobEnded(job, now_);
-    Pump();
-  }
-  return !jobs.empty();
-}
-
-// Lets one worker that has something to do go on. Returns: false if there is none.
-bool Simulation::StepBusyProcess() {
-  std::vector<WorkerId> busy;
-  for (const auto& [id, process] : processes_) {
-    if (Busy(process)) busy.push_back(id);
-  }
-  if (busy.empty()) return false;
-  const WorkerId id = busy[static_cast<size_t>(Number(static_cast<int>(busy.size())))];
-  StepProcess(processes_.at(id), true);
-  Pump();
-  return true;
-}
-
-// Everybody gives back what is held; workers that are too many end.
-void Simulation::LetGo() {
-  for (Driver& driver : drivers_) Release(driver.session, std::exchange(driver.held, {}));
-  while (!drivers_.empty()) {
-    CloseDriver(0);
-    Pump();
-  }
-  Release(kHeadSession, std::exchange(head_held_, {}));
-  for (JobId job : std::set<JobId>(jobs_waiting_)) core_.OnJobEnded(job, now_);
-  Pump();
-  EndJobs();  // that began as the last task ended
-  for (int i = 0; i < 200; ++i) {
-    Tick();
-    Pump();
-    while (StepBusyProcess()) {
-    }
-  }
-  Check(processes_.size() <= static_cast<size_t>(options_.num_workers), "workers are left over");
 }
 
 }  // namespace kiln::core

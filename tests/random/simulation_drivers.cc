@@ -62,31 +62,40 @@ TaskClass Simulation::RandomClass(ProgramId program) {
   return task_class;
 }
 
-TaskId Simulation::Submit(SessionNumber session, TaskId parent, ProgramId program,
-                          const std::vector<ObjectId>& known, std::vector<ObjectId>& held) {
-  const TaskClass task_class = RandomClass(program);
+TaskId Simulation::Submit(const Submitter& by, const std::vector<ObjectId>& known,
+                          std::vector<ObjectId>& held) {
+  const TaskClass task_class = RandomClass(by.program);
   TaskSpec spec;
-  spec.id = NextId(session, task_class.num_returns);
+  spec.id = NextId(by.session, task_class.num_returns);
   spec.task_class = core_.InternClass(task_class).value();
-  spec.session = session;
-  spec.parent = parent;
-  spec.args = std::string(static_cast<size_t>(Number(100)), 'x');
-  spec.refs = Some(known, 2);
-  spec.nested_refs = Some(known, 2);
-  if (Chance(2)) spec.refs.push_back(MakeObjectId(session, kMaxSequence));  // never made
+  GiveArguments(spec, by, known);
   std::vector<ObjectId>& given = given_[spec.id];
   given = spec.refs;
   given.insert(given.end(), spec.nested_refs.begin(), spec.nested_refs.end());
+  limits_[spec.id] = by.limit;
+  uint64_t floor = by.limit + 1;
+  for (ObjectId id : given) floor = std::min(floor, FloorOf(id));
   ++submitted_;
   for (uint32_t i = 0; i < task_class.num_returns; ++i) {
     held.push_back(spec.id + i);
-    const bool for_head = task_class.detached && session != kHeadSession;
+    floors_[spec.id + i] = floor;
+    const bool for_head = task_class.detached && by.session != kHeadSession;
     if (for_head) head_held_.push_back(spec.id + i);
   }
   const TaskId id = spec.id;
   Check(core_.OnTaskSubmitted(std::move(spec), now_).ok(), "refuses a good task");
   Pump();
   return id;
+}
+
+void Simulation::GiveArguments(TaskSpec& spec, const Submitter& by,
+                               const std::vector<ObjectId>& known) {
+  spec.session = by.session;
+  spec.parent = by.parent;
+  spec.args = std::string(static_cast<size_t>(Number(100)), 'x');
+  spec.refs = Some(known, 2);
+  spec.nested_refs = Some(known, 2);
+  if (Chance(2)) spec.refs.push_back(MakeObjectId(by.session, kMaxSequence));  // never made
 }
 
 void Simulation::Want(SessionNumber session, const std::vector<ObjectId>& ids, TaskId blocked,
@@ -111,6 +120,8 @@ void Simulation::StepDriver() {
   const SessionNumber session = driver->session;
   std::vector<ObjectId>& held = driver->held;
   if (Chance(30) && Consume(*driver)) return;
+  const Submitter self{session, 0, driver->program, 0, {session, 0}};
+  if (Chance(30)) return StepActors(self, held, held);
   switch (Number(12)) {
     case 0: {
       const ObjectId id = NextId(session);
@@ -164,7 +175,7 @@ void Simulation::StepDriver() {
       std::vector<ObjectId> known = held;
       if (!driver->creating.empty() && Chance(20)) known.push_back(driver->creating.back());
       for (int burst = Chance(5) ? 30 : 1; burst > 0; --burst) {
-        Submit(session, 0, driver->program, known, driver->held);
+        Submit(self, known, driver->held);
       }
     }
   }
@@ -195,7 +206,10 @@ bool Simulation::ConsumeAny() {
 }
 
 void Simulation::StepHead() {
-  switch (Number(5)) {
+  switch (Number(6)) {
+    case 5:
+      if (Chance(30)) KillAnyActor();
+      break;
     case 0: {
       const JobId job = next_job_++;
       jobs_waiting_.insert(job);
@@ -216,7 +230,7 @@ void Simulation::StepHead() {
       break;
     }
     case 3:
-      Submit(kHeadSession, 0, kLibraryHost, head_held_, head_held_);
+      Submit({}, head_held_, head_held_);
       break;
     default: {
       const std::vector<ObjectId> some = Some(head_held_, 1);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/core/actor_state.h"
 #include "daemon/core/task_state.h"
 #include "daemon/core/worker_state.h"
 
@@ -70,6 +71,10 @@ void CheckTable(const std::string& heading, const std::array<std::string_view, k
 
 TEST_CASE("the documented states of tasks are those in the code") {
   CheckTable<TaskState>("## Tasks", kTaskStateNames);
+}
+
+TEST_CASE("the documented states of actors are those in the code") {
+  CheckTable<ActorState>("## Actors", kActorStateNames);
 }
 
 TEST_CASE("the documented states of workers are those in the code") {
