@@ -18,6 +18,14 @@ ErrorInfo Core::State::DeathOf(const Actor& actor, std::string message) const {
   return death;
 }
 
+ErrorInfo Core::State::ExitOf(const Actor& actor, const TaskOutcome& outcome) const {
+  const auto* encoded = outcome.failed && !outcome.results.empty()
+                            ? std::get_if<std::string>(&outcome.results.front().value)
+                            : nullptr;
+  const std::string how = encoded ? DecodeError(*encoded).message : std::string();
+  return DeathOf(actor, how.empty() ? "it ended by its own wish" : how);
+}
+
 void Core::State::BuryActor(Actor& actor, ErrorInfo death, Ending ending) {
   if (actor.state == ActorState::kDead) return;
   actors.Move(actor, ActorState::kDead);
@@ -67,7 +75,7 @@ bool Core::State::MayRestart(const Actor& actor) const {
 }
 
 void Core::State::LoseActor(Actor& actor, int64_t pid, const std::string& reason) {
-  const std::string what = "process " + std::to_string(pid) + " " + reason;
+  const std::string what = "process " + std::to_string(pid) + " ended: " + reason;
   if (!MayRestart(actor)) {
     const uint32_t restarts = actor.restarts;
     return BuryActor(actor,
@@ -79,7 +87,7 @@ void Core::State::LoseActor(Actor& actor, int64_t pid, const std::string& reason
   }
   ErrorInfo unavailable = DeathOf(actor, "");
   unavailable.kind = ErrorKind::kActorUnavailable;
-  unavailable.message = "the actor had the call when its " + what +
+  unavailable.message = "the actor had this call when its " + what +
                         "\n  it is being started anew; whether the call had run is not known";
   actors.Move(actor, ActorState::kRestarting);
   ++actor.restarts;

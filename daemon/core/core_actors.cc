@@ -196,7 +196,7 @@ void Core::State::FinishCreation(Task& creation, TaskOutcome& outcome) {
   Hold(actor, classes.Get(actor.creation).actor->held);
   actors.Move(actor, ActorState::kAlive);
   if (outcome.actor_exits) {
-    return BuryActor(actor, DeathOf(actor, "it ended by its own wish"), Ending::kLeave);
+    return BuryActor(actor, ExitOf(actor, outcome), Ending::kLeave);
   }
   SendCalls(actor);
   FreeIfUnwanted(*objects.Find(actor.id));

@@ -152,6 +152,8 @@ struct Core::State {
   void BuryRooted(SessionNumber root);
   void BuryOwned(const Worker& owner);
   ErrorInfo DeathOf(const Actor& actor, std::string message) const;
+  // The same for one that asked for its end; its language may say how.
+  ErrorInfo ExitOf(const Actor& actor, const TaskOutcome& outcome) const;
   // What the actor holds becomes this.
   void Hold(Actor& actor, const Resources& resources);
   // Gives back what it holds while nothing of it goes on, and takes it again.

@@ -244,8 +244,7 @@ void Core::State::FinishTask(Task& task, TaskOutcome& outcome) {
   if (task.actor && !task.is_call) return FinishCreation(task, outcome);
   if (task.actor && outcome.actor_exits) {
     DropCreated(task.worker->session, outcome);
-    Actor& actor = *task.actor;
-    return BuryActor(actor, DeathOf(actor, "it ended by its own wish"), Ending::kLeave);
+    return BuryActor(*task.actor, ExitOf(*task.actor, outcome), Ending::kLeave);
   }
   Actor* const actor = task.actor;
   if (actor) FinishCall(task, outcome);

@@ -248,11 +248,13 @@ bool Core::State::MakeRoom(Program& program, int& room_coming) {
   return true;
 }
 
-// Library hosts first, then the programs that drivers want kept ready. Nobody is retired for them:
-// at the cap an idle worker of one program is worth as much as that of another.
+// Library hosts first, then the programs that drivers want kept ready, or that have made actors: the
+// next one finds a process. Nobody is retired for them: at the cap an idle worker of one program is
+// worth as much as that of another.
 void Core::State::RestoreReserve() {
   for (auto& [id, program] : workers.programs()) {
-    if (id != kLibraryHost && program.kept_by == 0) continue;
+    const bool makes_actors = program.actors > 0 && program.open_drivers > 0;
+    if (id != kLibraryHost && program.kept_by == 0 && !makes_actors) continue;
     while (program.staying() < options.num_workers && CanStart(program)) Start(id);
   }
 }

@@ -35,6 +35,7 @@ for name in cpu_bound kv_store matmul tree wait_loop word_count; do
     "$bin/example_$name" --small
 done
 expect '^6$' "$bin/example_quickstart"
+expect '^100, 0.97725$' "$bin/example_python_actor"
 # Bytes that are no UTF-8, in what the head is told of the program and of the job.
 expect '^6$' env "X=$(printf '\377')" "$bin/example_quickstart"
 expect '^hello$' env "X=$(printf '\377')" "$bin/kiln" submit -- echo hello

@@ -250,6 +250,28 @@ TEST_CASE("what an actor made ends with it; what a finished task made lives on")
   CHECK(h.Row(made).state == "ALIVE");
 }
 
+TEST_CASE("a program that has made an actor has workers ready for the next ones") {
+  ActorHarness h(2);
+  CHECK(h.CountWorkers(CoreHarness::kProgram) == 0);
+  const ActorId actor = h.Alive();
+  CHECK(h.CountWorkers(CoreHarness::kProgram) == 3);
+  h.Kill(actor);
+  CHECK(h.CountWorkers(CoreHarness::kProgram) == 2);  // no more than CPUs: they stay warm
+}
+
+TEST_CASE("an actor that exits says how, if its language does") {
+  ActorHarness h;
+  const ActorId actor = h.Alive();
+  const TaskId call = h.Call(actor);
+  TaskOutcome outcome;
+  outcome.actor_exits = outcome.failed = true;
+  ErrorInfo error;
+  error.message = "the actor called sys.exit(3)";
+  outcome.results.push_back({EncodeError(error), {}});
+  h.Report(call, std::move(outcome));
+  CHECK(h.ErrorOf(call).message == "the actor Counter is dead: the actor called sys.exit(3)");
+}
+
 TEST_CASE("actors are not counted among the workers that may be alive") {
   ActorHarness h(2);
   std::vector<ActorId> actors;

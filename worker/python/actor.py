@@ -122,5 +122,5 @@ def is_exit(error: BaseException) -> bool:
 def explain_exit(error: BaseException, task: str) -> str:
     """How the actor came to its end, for its callers."""
     if isinstance(error, SystemExit) and not getattr(error, "_kiln_exit", False):
-        return f"the actor exited: {task} called sys.exit({'' if error.code is None else repr(error.code)})"
-    return f"the actor exited: {task} called exit_actor()"
+        return f"{task} called sys.exit({'' if error.code is None else repr(error.code)})"
+    return f"{task} called exit_actor()"

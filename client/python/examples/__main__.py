@@ -17,7 +17,8 @@ from kiln.examples._table import example_table, summary_table, text_table
 
 NAMES = ("sleep", "square_roots", "matrix_products", "one_cpu_each", "big_product", "tree_sum",
          "shared_list", "pool_map", "progress_bar", "counting", "downloads", "similarity",
-         "centrality")
+         "centrality", "pi", "parameter_server", "key_value_store", "crawler", "pipeline",
+         "languages")
 INTERRUPT_GRACE_SECONDS = 2.0
 
 
