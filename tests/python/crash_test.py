@@ -273,8 +273,8 @@ class Sessions(PlaceCase):
             import json, kiln
             from kiln import _session
             real = _session._program
-            def forged(runtime_env):
-                program = real(runtime_env)
+            def forged(*args):
+                program = real(*args)
                 setup = json.loads(program["setup"])
                 setup["python"] = [3, 9, 1]
                 return {**program, "setup": json.dumps(setup)}

@@ -20,7 +20,8 @@ TEST_CASE("random events leave the core consistent, and everything ends") {
   const uint64_t steps = FromEnvironment("KILN_STEPS", 1'000);
   const uint64_t first = FromEnvironment("KILN_SEED", 1);
   const uint64_t seeds = FromEnvironment("KILN_SEEDS", std::getenv("KILN_SEED") ? 1 : 100);
-  uint64_t ended = 0, nested = 0, items = 0, windows_full = 0, actors = 0, calls = 0, restarts = 0;
+  uint64_t ended = 0, nested = 0, items = 0, windows_full = 0, actors = 0, calls = 0, restarts = 0,
+           groups = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     Simulation simulation(seed);
     try {
@@ -36,11 +37,12 @@ TEST_CASE("random events leave the core consistent, and everything ends") {
     actors += simulation.actors();
     calls += simulation.calls();
     restarts += simulation.restarts();
+    groups += simulation.groups();
   }
   // The world is worth its name only if much happens in it.
   CHECK(ended > seeds * steps / 20);
   if (seeds > 10) CHECK((nested > 0 && items > 0 && windows_full > 0));
-  if (seeds > 10) CHECK((actors > 0 && calls > 0 && restarts > 0));
+  if (seeds > 10) CHECK((actors > 0 && calls > 0 && restarts > 0 && groups > 0));
 }
 
 }  // namespace

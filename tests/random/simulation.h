@@ -104,6 +104,7 @@ class Simulation {
   uint64_t actors() const { return actors_.size(); }
   uint64_t calls() const { return calls_begun_; }
   uint64_t restarts() const { return restarts_; }
+  uint64_t groups() const { return groups_.size(); }
 
  private:
   void Check(bool holds, const std::string& what) const;
@@ -170,6 +171,15 @@ class Simulation {
   bool EndHolder();
   void EndActors();
 
+  // Placement groups.
+  void StepGroups(const Submitter& by, const std::vector<ObjectId>& known,
+                  std::vector<ObjectId>& held);
+  GroupId AnyGroup(const std::vector<ObjectId>& known);
+  // Lets what is submitted run in a group that the submitter knows, if it knows one.
+  void PutIntoGroup(TaskClass& task_class, const std::vector<ObjectId>& known);
+  bool RemoveGroupThatHolds();
+  void RemoveGroups();
+
   // Workers.
   Process* AnyProcess();
   void StepProcess(Process& process, bool draining);
@@ -212,6 +222,7 @@ class Simulation {
   std::map<TaskId, uint64_t> limits_;                         // of unfinished tasks: of the ranks
   std::map<ObjectId, uint64_t> floors_;                       // as FakeActor::floor; none: no actor
   std::map<ActorId, FakeActor> actors_;                       // all that there were
+  std::set<GroupId> groups_;                                  // all that there were
   CallOrder calls_;
   std::map<TaskId, uint64_t> next_items_;  // index that must come next
   std::map<uint64_t, uint64_t> slices_;    // allocated, by offset

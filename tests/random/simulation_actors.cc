@@ -46,7 +46,8 @@ TaskClass Simulation::RandomActorClass(ProgramId program) {
 
 void Simulation::CreateActor(const Submitter& by, const std::vector<ObjectId>& known,
                              std::vector<ObjectId>& held) {
-  const TaskClass task_class = RandomActorClass(by.program);
+  TaskClass task_class = RandomActorClass(by.program);
+  PutIntoGroup(task_class, known);
   ActorSpec spec;
   spec.creation.id = NextId(by.session);
   spec.creation.task_class = core_.InternClass(task_class).value();

@@ -64,7 +64,8 @@ TaskClass Simulation::RandomClass(ProgramId program) {
 
 TaskId Simulation::Submit(const Submitter& by, const std::vector<ObjectId>& known,
                           std::vector<ObjectId>& held) {
-  const TaskClass task_class = RandomClass(by.program);
+  TaskClass task_class = RandomClass(by.program);
+  PutIntoGroup(task_class, known);
   TaskSpec spec;
   spec.id = NextId(by.session, task_class.num_returns);
   spec.task_class = core_.InternClass(task_class).value();
@@ -122,6 +123,7 @@ void Simulation::StepDriver() {
   if (Chance(30) && Consume(*driver)) return;
   const Submitter self{session, 0, driver->program, 0, {session, 0}};
   if (Chance(30)) return StepActors(self, held, held);
+  if (Chance(5)) return StepGroups(self, held, held);
   switch (Number(12)) {
     case 0: {
       const ObjectId id = NextId(session);

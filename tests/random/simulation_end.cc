@@ -16,7 +16,8 @@ void Simulation::Drain() {
     if (totals.tasks_waiting + totals.tasks_ready + totals.tasks_running == 0) break;
     if (EndJobs() || StepBusyProcess() || ConsumeAny()) {
       idle_ticks = 0;
-    } else if ((++idle_ticks > 50 || core_.NextTimer() == kNever) && EndHolder()) {
+    } else if ((++idle_ticks > 50 || core_.NextTimer() == kNever) &&
+               (EndHolder() || RemoveGroupThatHolds())) {
       idle_ticks = 0;  // it held what others wait for, as long as it lives
     } else {
       Check(core_.NextTimer() != kNever && idle_ticks < 100, "deadlock: nothing moves");
@@ -25,6 +26,7 @@ void Simulation::Drain() {
     }
   }
   Check(ended_ == submitted_, "tasks did not end");
+  RemoveGroups();  // somebody may wait for one that was not its turn yet
   while (StepBusyProcess()) {
   }
   for (const auto& [key, count] : wanted_) Check(count == 0, "a wanted object was not delivered");

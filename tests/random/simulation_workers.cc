@@ -142,6 +142,7 @@ void Simulation::StepTask(Process& process, size_t index, bool draining) {
   if (task.streaming && Chance(50)) return Yield(process, index);
   if (!task.streams.empty() && Chance(30)) return AwaitItem(process, index);
   if (Chance(10)) return StepActors(SubmitterOf(process, task), task.known, task.held);
+  if (Chance(2)) return StepGroups(SubmitterOf(process, task), task.known, task.held);
   switch (Number(10)) {
     case 0:
     case 1: {

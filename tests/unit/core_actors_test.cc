@@ -108,7 +108,7 @@ TEST_CASE("without restarts a lost process ends the actor and says why") {
   CHECK(h.ErrorOf(h.Call(actor)).kind == ErrorKind::kActorDied);
 }
 
-TEST_CASE("a lost actor is started anew; a call that it had runs once, those that wait run then") {
+TEST_CASE("a lost actor is started anew, a call that it had runs once, and those that wait run then") {
   ActorHarness h;
   const ObjectId argument = h.Put("state");
   const ActorId actor = h.Create(ActorHarness::Counter(1), "", {.refs = {argument}});
@@ -227,7 +227,7 @@ TEST_CASE("an actor ends with its driver, a detached one does not") {
   CHECK(h.Row(detached).state == "DEAD");
 }
 
-TEST_CASE("what an actor made ends with it; what a finished task made lives on") {
+TEST_CASE("what an actor made ends with it, and what a finished task made lives on") {
   ActorHarness h(4);
   const ActorId parent = h.Alive();
   const TaskId call = h.Call(parent);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daemon/core/actor_state.h"
+#include "daemon/core/group_state.h"
 #include "daemon/core/task_state.h"
 #include "daemon/core/worker_state.h"
 
@@ -75,6 +76,10 @@ TEST_CASE("the documented states of tasks are those in the code") {
 
 TEST_CASE("the documented states of actors are those in the code") {
   CheckTable<ActorState>("## Actors", kActorStateNames);
+}
+
+TEST_CASE("the documented states of placement groups are those in the code") {
+  CheckTable<GroupState>("## Placement groups", kGroupStateNames);
 }
 
 TEST_CASE("the documented states of workers are those in the code") {

@@ -17,7 +17,6 @@ from kiln.examples._report import Report, main
 LINKS = 7
 
 
-@ray.remote(num_cpus=0)
 class Site:
     """Pages 0 .. count - 1; page n links to some of the next ones."""
 
@@ -57,7 +56,6 @@ def fetch_blocking(port: int, page: int) -> list[int]:
     return asyncio.run(fetch(port, page))
 
 
-@ray.remote(num_cpus=0)
 class Fetcher:
     async def fetch(self, port: int, page: int) -> list[int]:
         return await fetch(port, page)
@@ -83,7 +81,7 @@ def crawl_in_pool(pool: Pool, port: int) -> int:
 
 
 def crawl(port: int) -> int:
-    fetcher = Fetcher.remote()
+    fetcher = ray.remote(num_cpus=0)(Fetcher).remote()
     seen, waiting = {0}, [fetcher.fetch.remote(port, 0)]
     while waiting:
         ready, waiting = ray.wait(waiting, num_returns=1)
@@ -95,7 +93,7 @@ def crawl(port: int) -> int:
 
 @contextlib.contextmanager
 def site(count: int, pause: float) -> Iterator[int]:
-    server = Site.remote(count, pause)
+    server = ray.remote(num_cpus=0)(Site).remote(count, pause)
     try:
         yield ray.get(server.start.remote())
     finally:
@@ -109,8 +107,8 @@ def run(report: Report) -> None:
     with site(pages, pause) as port:
         report.time("serial", crawl_serial, port, correct=every)
         with report.start("Pool(4)", Pool, 4) as pool:
-            report.time("multiprocessing, level by level", crawl_in_pool, pool, port, correct=every)
-        report.time("kiln, one async actor", crawl, port, correct=every)
+            report.time("multiprocessing level by level", crawl_in_pool, pool, port, correct=every)
+        report.time("kiln with one async actor", crawl, port, correct=every)
     report.note(f"{pages} pages; the server takes {pause:g} s for each, many at a time.")
 
 

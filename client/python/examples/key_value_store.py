@@ -5,9 +5,11 @@ Each shard is an actor that writes a log before it answers, and reads it when it
 once. While clients write, the program kills shards, as kill -9 would.
 """
 
+import multiprocessing
 import os
 import signal
 import tempfile
+from multiprocessing.managers import BaseManager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ SHARDS = 4
 CLIENTS = 2
 
 
-@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class Shard:
     """Numbers by key. What was answered is in the log."""
 
@@ -72,10 +73,52 @@ def client(name: int, shards: list[Any], writes: int) -> int:
     return done
 
 
+class _Manager(BaseManager):
+    pass
+
+
+_Manager.register("Shard", Shard)
+
+
+def _write_directly(name: int, shards: list[Any], writes: int) -> None:
+    for number in range(writes):
+        key = f"key{number % 100}"
+        shard_of(shards, key).add(f"{name}.{number}", key, 1)
+
+
+def write_serial(folder: Path, writes: int) -> tuple[int, int]:
+    with tempfile.TemporaryDirectory(dir=folder) as logs:
+        shards: list[Any] = [Shard(os.path.join(logs, f"{i}.log")) for i in range(SHARDS)]
+        _write_directly(0, shards, writes)
+        return writes, sum(shard.total() for shard in shards)
+
+
+def write_multiprocessing(folder: Path, writes: int) -> tuple[int, int]:
+    """Each shard in the process of a Manager: a crash would lose it, and nobody is killed here."""
+    with tempfile.TemporaryDirectory(dir=folder) as logs:
+        managers = [_Manager() for _ in range(SHARDS)]
+        for manager in managers:
+            manager.start()
+        shards = [getattr(manager, "Shard")(os.path.join(logs, f"{i}.log"))
+                  for i, manager in enumerate(managers)]
+        clients = [multiprocessing.Process(target=_write_directly,
+                                           args=(name, shards, writes // CLIENTS))
+                   for name in range(CLIENTS)]
+        for process in clients:
+            process.start()
+        for process in clients:
+            process.join()
+        total = sum(shard.total() for shard in shards)
+        for manager in managers:
+            manager.shutdown()
+        return writes, total
+
+
 def write_all(folder: Path, writes: int, kills: int) -> tuple[int, int]:
     """Returns: how many writes were answered, and what the shards hold."""
     with tempfile.TemporaryDirectory(dir=folder) as logs:
-        shards = [Shard.remote(os.path.join(logs, f"shard{i}.log")) for i in range(SHARDS)]
+        actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Shard)
+        shards = [actor.remote(os.path.join(logs, f"shard{i}.log")) for i in range(SHARDS)]
         ray.get([shard.pid.remote() for shard in shards])
         clients = [client.remote(name, shards, writes // CLIENTS) for name in range(CLIENTS)]
         for number in range(kills):
@@ -91,11 +134,13 @@ def write_all(folder: Path, writes: int, kills: int) -> tuple[int, int]:
 
 def run(report: Report) -> None:
     writes, kills = report.size(20_000, 400), report.size(20, 4)
-    report.start("kiln.init()", ray.init)
     with tempfile.TemporaryDirectory(prefix="kiln-store-") as folder:
         both = (writes, writes).__eq__
-        report.time("kiln, nobody is killed", write_all, Path(folder), writes, 0, correct=both)
-        report.time(f"kiln, {kills} kills", write_all, Path(folder), writes, kills, correct=both)
+        report.time("serial", write_serial, Path(folder), writes, correct=both)
+        report.time("multiprocessing.Manager", write_multiprocessing, Path(folder), writes, correct=both)
+        report.start("kiln.init()", ray.init)
+        report.time("kiln", write_all, Path(folder), writes, 0, correct=both)
+        report.time(f"kiln with {kills} kills", write_all, Path(folder), writes, kills, correct=both)
     report.note(f"{CLIENTS} clients, {SHARDS} shards, {writes} writes; all answered, each counted once.")
 
 

@@ -5,6 +5,7 @@ client/cpp/examples/python_actor.cc.
 """
 
 import os
+from multiprocessing.managers import BaseManager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ class Counter:
     def Increment(self, by: int) -> int:
         self._count += by
         return self._count
+
+
+class _Manager(BaseManager):
+    pass
+
+
+_Manager.register("Counter", Counter)
 
 
 def library() -> str:
@@ -42,17 +50,26 @@ def count_serial(calls: int) -> int:
     return last
 
 
+def count_in_manager(manager: Any, calls: int) -> int:
+    counter = manager.Counter(0)
+    for _ in range(calls):
+        last = int(counter.Increment(1))
+    return last
+
+
 def run(report: Report) -> None:
     calls = report.size(20_000, 200)
     all_counted = calls.__eq__
     report.time("serial", count_serial, calls, correct=all_counted)
+    with report.start("Manager", _Manager) as manager:
+        report.time("multiprocessing.Manager", count_in_manager, manager, calls, correct=all_counted)
     report.start("kiln.init()", ray.init)
-    report.time("kiln, an actor in Python", count_to, calls, ray.remote(Counter), correct=all_counted)
+    report.time("kiln actor in Python", count_to, calls, ray.remote(Counter), correct=all_counted)
     path = library()
     if not os.path.exists(path):
         report.note(f"There is no {path}: the C++ examples were not built.")
         return
-    report.time("kiln, an actor in C++", count_to, calls, ray.cpp_actor(path, "Counter"),
+    report.time("kiln actor in C++", count_to, calls, ray.cpp_actor(path, "Counter"),
                 correct=all_counted)
 
 

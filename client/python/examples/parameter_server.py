@@ -4,6 +4,9 @@ Logistic regression by stochastic gradient descent. The weights are an array in 
 worker gets a view of it. Asynchronous: a worker gets new weights as soon as its gradient has come in.
 """
 
+import multiprocessing
+import multiprocessing.connection
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -31,7 +34,6 @@ def accuracy(weights: Any, points: Any, labels: Any) -> float:
     return float(np.mean((points @ weights > 0) == (labels > 0.5)))
 
 
-@ray.remote
 class ParameterServer:
     def __init__(self, columns: int) -> None:
         self._weights = np.zeros(columns)
@@ -44,7 +46,6 @@ class ParameterServer:
         return self._weights
 
 
-@ray.remote
 class Worker:
     def __init__(self, seed: int, rows: int, columns: int) -> None:
         self._points, self._labels = make_data(seed, rows, columns)
@@ -66,9 +67,36 @@ def train_serial(steps: int, rows: int, columns: int, batch: int) -> Any:
     return weights
 
 
+def _work(pipe: Connection, seed: int, rows: int, columns: int, batch: int) -> None:
+    worker = Worker(seed, rows, columns)
+    while (weights := pipe.recv()) is not None:
+        pipe.send(worker.gradient(weights, batch))
+
+
+def train_multiprocessing(steps: int, rows: int, columns: int, batch: int) -> Any:
+    """The weights are pickled through a Pipe to each worker, and its gradients back."""
+    server = ParameterServer(columns)
+    pairs = [multiprocessing.Pipe() for _ in range(WORKERS)]
+    processes = [multiprocessing.Process(target=_work, args=(there, seed, rows, columns, batch))
+                 for seed, (_, there) in enumerate(pairs)]
+    pipes: list[Any] = [here for here, _ in pairs]
+    for process in processes:
+        process.start()
+    for pipe in pipes:
+        pipe.send(server.weights())
+    for _ in range(steps):
+        pipe = multiprocessing.connection.wait(pipes)[0]
+        pipes[pipes.index(pipe)].send(server.apply(pipes[pipes.index(pipe)].recv()))
+    for pipe, process in zip(pipes, processes):
+        pipe.recv()
+        pipe.send(None)
+        process.join()
+    return server.weights()
+
+
 def train_async(steps: int, rows: int, columns: int, batch: int) -> Any:
-    server = ParameterServer.remote(columns)
-    workers = [Worker.remote(seed, rows, columns) for seed in range(WORKERS)]
+    server = ray.remote(ParameterServer).remote(columns)
+    workers = [ray.remote(Worker).remote(seed, rows, columns) for seed in range(WORKERS)]
     weights = server.weights.remote()
     worker_of = {worker.gradient.remote(weights, batch): worker for worker in workers}
     for _ in range(steps):
@@ -89,8 +117,10 @@ def run(report: Report) -> None:
         return accuracy(weights, test_points, test_labels) > 0.8
 
     report.time("serial", train_serial, steps, rows, columns, batch, correct=learned)
+    report.time("multiprocessing asynchronous", train_multiprocessing, steps, rows, columns, batch,
+                correct=learned)
     report.start("kiln.init()", ray.init)
-    report.time("kiln, asynchronous", train_async, steps, rows, columns, batch, correct=learned)
+    report.time("kiln asynchronous", train_async, steps, rows, columns, batch, correct=learned)
     report.note(f"{steps} gradients of {columns} weights, from batches of {batch} points.")
 
 

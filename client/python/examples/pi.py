@@ -27,7 +27,6 @@ def inside_in_batches(seed: int, points: int) -> int:
     return sum(count_inside(seed * BATCHES + batch, points) for batch in range(BATCHES))
 
 
-@ray.remote(num_cpus=0)
 class Progress:
     def __init__(self) -> None:
         self._batches: dict[int, int] = {}
@@ -59,7 +58,7 @@ def pi_in_pool(pool: Pool, points: int) -> float:
 
 
 def pi_with_progress(points: int, seen: list[float]) -> float:
-    progress = Progress.remote()
+    progress = ray.remote(num_cpus=0)(Progress).remote()
     refs = [inside_with_progress.remote(seed, points, progress) for seed in range(TASKS)]
     waiting = refs
     while waiting:
@@ -80,7 +79,7 @@ def run(report: Report) -> None:
         report.time("multiprocessing.Pool", pi_in_pool, pool, points, correct=close, repeat=2)
     report.start("kiln.init()", ray.init)
     seen: list[float] = []
-    report.time("kiln, with a progress actor", pi_with_progress, points, seen, correct=close, repeat=2)
+    report.time("kiln with a progress actor", pi_with_progress, points, seen, correct=close, repeat=2)
     report.note(f"Pi is about {expected:.4f} by {TASKS * BATCHES * points:,} points; progress was seen "
                 f"{len(seen)} times, the last at {seen[-1]:.0%}.")
 

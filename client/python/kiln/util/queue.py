@@ -181,7 +181,7 @@ class _QueueActor:
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._putters.append((done, item))
         try:
-            return await _within(done, timeout, False)
+            return bool(await _within(done, timeout, False))
         finally:
             _discard(self._putters, (done, item))
 
@@ -193,7 +193,8 @@ class _QueueActor:
         found: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._getters.append(found)
         try:
-            return await _within(found, timeout, [])
+            items: list[Any] = await _within(found, timeout, [])
+            return items
         except asyncio.CancelledError:
             if not found.cancelled() and found.result():  # handed over, and nobody takes it
                 self._items.extendleft(found.result())
@@ -247,7 +248,8 @@ class _QueueActor:
 
     async def drain(self) -> None:
         """Waits until no call waits any more."""
-        while any(not done.done() for done in (*self._getters, *(put[0] for put in self._putters))):
+        while any(not found.done() for found in self._getters) or any(
+                not done.done() for done, _ in self._putters):
             await asyncio.sleep(0.005)
 
 
@@ -261,8 +263,11 @@ async def _within(future: asyncio.Future[Any], timeout: float | None, otherwise:
     """What the future gets; `otherwise` if that takes too long: the future has it then."""
     if timeout is None:
         return await future
-    late = asyncio.get_running_loop().call_later(
-        timeout, lambda: future.done() or future.set_result(otherwise))
+    def give_up() -> None:
+        if not future.done():
+            future.set_result(otherwise)
+
+    late = asyncio.get_running_loop().call_later(timeout, give_up)
     try:
         return await future
     finally:
