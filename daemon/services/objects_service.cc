@@ -283,6 +283,11 @@ class ObjectsService : public ObjectsBase {
           return Status(Code::kNotFound, "no object has the ref " + FormatRef(id) +
                                              "; it was released, or belongs to another head");
         }
+        if (context_->core->FindActor(id)) {
+          return Status(Code::kInvalidArgument,
+                        FormatRef(id) + " is an actor and no object; to end it: kiln actor kill " +
+                            FormatRef(id));
+        }
       }
       return context_->core->OnReleased(kHeadSession, *ids, Clock::now());
     });
