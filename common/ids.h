@@ -17,7 +17,8 @@ using ObjectId = uint64_t;  // 0 is no object
 using TaskId = uint64_t;    // id of its first result; 0 is no task
 using SessionNumber = uint32_t;
 using WorkerId = uint64_t;  // given by the head when it starts a worker; 0 is no worker
-using ActorId = ObjectId;  // of the task that makes it; named like an object
+using ActorId = ObjectId;   // of the task that makes it; named like an object
+using GroupId = ObjectId;   // a placement group; named like an object
 using JobId = uint64_t;
 
 inline constexpr int kSequenceBits = 40;

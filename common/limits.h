@@ -109,6 +109,16 @@ inline constexpr size_t kMaxCallGroups = 64;
 // Calls of one group that may run at the same time; beyond it InvalidArgument.
 inline constexpr uint32_t kMaxConcurrency = 1'000'000;
 
+// --- placement groups --------------------------------------------------------------------------
+
+// Bundles of one placement group. Each adds a few names to those that resources are looked up by;
+// beyond it the group is refused with InvalidArgument.
+inline constexpr size_t kMaxBundles = 256;
+// Placement groups that were not removed; beyond it a new one fails with RESOURCE_EXHAUSTED.
+inline constexpr size_t kMaxGroups = 1'024;
+// Removed ones that lists still show, oldest forgotten first.
+inline constexpr size_t kRemovedGroupsKept = 100;
+
 // --- objects -----------------------------------------------------------------------------------
 
 // Values up to this size ride in frames; larger ones go through the store. See docs/benchmarks.md.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/limits.h"
+#include "daemon/core/group_resources.h"
 
 namespace kiln::core {
 namespace {
@@ -77,6 +78,10 @@ Status Check(const TaskClass& task_class) {
   if (AnyNegative(task_class.resources)) {
     return Invalid(task_class, "an amount of resources is negative or not a number");
   }
+  if (task_class.bundle_index < kAnyBundle) {
+    return Invalid(task_class, "bundle_index is " + std::to_string(task_class.bundle_index) +
+                                   ", must be -1 (any) or more");
+  }
   if (task_class.actor && task_class.method)
     return Invalid(task_class, "makes an actor and calls one");
   if (task_class.actor) return CheckActor(task_class);
@@ -93,18 +98,27 @@ Result<ClassId> ClassTable::Intern(TaskClass task_class) {
   by_class_.emplace(task_class, id);
   const bool repeatable =
       task_class.max_retries != 0 && task_class.timeout == Duration{0} && !task_class.actor;
-  classes_.push_back(Record{std::move(task_class), shape, -1, repeatable});
+  Resources held;
+  if (task_class.actor) {
+    held = task_class.actor->held;
+    const bool renamed = task_class.placement_group != 0 && held != Resources();
+    if (renamed) held = InGroup(held, task_class.placement_group, task_class.bundle_index);
+  }
+  classes_.push_back(Record{std::move(task_class), shape, -1, std::move(held), repeatable});
   return id;
 }
 
 ShapeId ClassTable::InternShape(const TaskClass& task_class) {
   const ProgramId program = task_class.program;
-  const Resources& resources = task_class.resources;
+  const GroupId group = task_class.placement_group;
+  const Resources resources = group == 0 || task_class.method
+                                  ? task_class.resources
+                                  : InGroup(task_class.resources, group, task_class.bundle_index);
   const auto next = static_cast<ShapeId>(shapes_.size());
   const bool creation = task_class.actor.has_value();
   auto [entry, fresh] = by_shape_.emplace(std::tuple{program, resources, creation}, next);
   if (fresh) {
-    shapes_.push_back(Shape{program, resources, resources.cpu_units(), creation});
+    shapes_.push_back(Shape{program, resources, FairCpuUnits(resources), creation, group != 0});
   }
   return entry->second;
 }

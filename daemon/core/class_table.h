@@ -21,8 +21,9 @@ using ShapeId = uint32_t;
 struct Shape {
   ProgramId program = kLibraryHost;
   Resources resources;
-  int64_t cpu_units = 0;  // of resources
+  int64_t cpu_units = 0;  // of resources, those of a placement group included
   bool creation = false;  // its worker becomes an actor's
+  bool grouped = false;   // resources are those of a placement group
 };
 
 class ClassTable {
@@ -36,6 +37,9 @@ class ClassTable {
   ShapeId ShapeOf(ClassId id) const { return classes_[id].shape; }
   const Shape& GetShape(ShapeId id) const { return shapes_[id]; }
   const Shape& ShapeOfClass(ClassId id) const { return shapes_[classes_[id].shape]; }
+
+  // Returns: what an actor of the class holds when it was made.
+  const Resources& HeldOf(ClassId id) const { return classes_[id].held; }
 
   // Takes a measured run time into the moving average.
   void NoteRunTime(ClassId id, microseconds run_time);
@@ -51,6 +55,7 @@ class ClassTable {
     TaskClass task_class;
     ShapeId shape = 0;
     double mean_run_us = -1;  // below 0: not measured
+    Resources held;           // of an actor
     bool repeatable = false;  // may be given ahead: it may run again and has no time-out
   };
 

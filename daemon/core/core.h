@@ -112,6 +112,15 @@ struct ActorRow {  // see ActorInfo in actor.proto
   Time created;
 };
 
+struct GroupRow {  // see GroupInfo in group.proto
+  GroupId id;
+  std::string name, state, detail;
+  std::vector<Resources> bundles;
+  Resources used;      // by what runs in it, of all bundles together
+  SessionNumber root;  // driver it lives for; kHeadSession: detached
+  Time created;
+};
+
 struct WorkerRow {
   WorkerId id;
   std::string state;  // STARTING, IDLE, BUSY, BLOCKED, ACTOR, LEAVING
@@ -299,6 +308,19 @@ class Core {
   // Errors:  NotFound.
   Status SetTimeToLive(ObjectId object, Time when);
 
+  // --- placement groups --------------------------------------------------------------------------
+
+  // Reserves bundles of resources together as soon as all of them fit, oldest group first. Its
+  // object, with one reference for the session (for a detached one: also for kHeadSession, until it
+  // is removed), is sealed then; as an error if the group can never fit, or is removed before.
+  // It lives until it is removed or the driver ends for which it was made.
+  // Errors:  InvalidArgument (id not of this session or already used, bundles out of bounds); the
+  //          caller ends the session.
+  Status OnGroupSubmitted(GroupSpec spec, Time now);
+  // Gives its resources back, fails the tasks that wait for it, asks those that run in it to stop,
+  // and ends its actors. Unknown ones are passed over.
+  void OnGroupRemoved(GroupId group, Time now);
+
   // --- jobs --------------------------------------------------------------------------------------
 
   // Queues a job for its CPUs; decision StartJob when it holds them, oldest first.
@@ -324,6 +346,8 @@ class Core {
   uint64_t PendingCalls(ActorId actor, SessionNumber session) const;
   // Newest first, with the last dead ones.
   std::vector<ActorRow> ListActors() const;
+  // Placement groups, newest first, with the last removed ones.
+  std::vector<GroupRow> ListGroups() const;
   // Objects in the store segment by falling size, at most `limit`: who holds it when it is full.
   std::vector<ObjectView> BiggestObjects(size_t limit) const;
   // Name of the task that made an object, empty for put or when forgotten.

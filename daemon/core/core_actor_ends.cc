@@ -32,7 +32,12 @@ void Core::State::BuryActor(Actor& actor, ErrorInfo death, Ending ending) {
   actor.death = std::move(death);
   --workers.ProgramOf(classes.Get(actor.creation).program).actors;
   timers.Remove({actor.restart_at, TimerKind::kRestart, actor.id});
-  Hold(actor, {});  // while its root is there
+  Hold(actor, {});
+  std::vector<TaskId> begun;
+  for (const Task* task = actor.sent.first(); task; task = task->next) begun.push_back(task->id);
+  for (TaskId id : begun) {
+    if (const Task* task = tasks.Find(id)) CancelChildren(*task);
+  }
   if (Task* creation = tasks.Find(actor.id)) {
     const int64_t pid = creation->worker ? creation->worker->pid : 0;
     Detach(*creation);

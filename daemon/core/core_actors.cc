@@ -5,6 +5,7 @@
 
 #include "common/limits.h"
 #include "daemon/core/core_state.h"
+#include "daemon/core/group_resources.h"
 
 namespace kiln::core {
 
@@ -50,8 +51,7 @@ Result<ActorId> Core::OnActorSubmitted(ActorSpec spec, Time now) {
     for (ObjectId id : actor.refs) state.Pin(*state.objects.Find(id));
     for (ObjectId id : actor.nested_refs) state.Pin(*state.objects.Find(id));
   }
-  std::string lacking = task_class.resources.FirstLacking(state.options.total);
-  if (lacking.empty()) lacking = task_class.actor->held.FirstLacking(state.options.total);
+  const std::string never = state.NeverFits(task_class);
   if (!state.sessions.Find(task.root)->open) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kCancelled,
                                          "the session it would live for has ended"));
@@ -59,9 +59,8 @@ Result<ActorId> Core::OnActorSubmitted(ActorSpec spec, Time now) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kObjectLost,
                                          "argument " + FormatRef(unknown) +
                                              " is unknown: it was released or never made"));
-  } else if (!lacking.empty()) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable,
-                                         "asks for more than the head has: " + lacking));
+  } else if (!never.empty()) {
+    state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable, never));
   } else if (state.actors.alive() > limits::kMaxActors) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kResourceExhausted,
                                          "there are " + std::to_string(limits::kMaxActors) +
@@ -173,7 +172,7 @@ void Core::State::HostActor(Task& creation, Worker& worker) {
   Session& session = *sessions.Find(worker.session);
   session.root = actor.root;
   session.is_actor = true;
-  Hold(actor, classes.Get(actor.creation).resources);
+  Hold(actor, classes.ShapeOfClass(actor.creation).resources);
   Decide(RunTask{worker.id, creation.id, /*nested=*/false});
 }
 
@@ -193,7 +192,7 @@ void Core::State::FinishCreation(Task& creation, TaskOutcome& outcome) {
   Detach(creation);
   CloseTask(creation, TaskState::kFinished, {}, outcome.run_time, pid);
   actor.repr = std::move(outcome.actor_repr);
-  Hold(actor, classes.Get(actor.creation).actor->held);
+  Hold(actor, classes.HeldOf(actor.creation));
   actors.Move(actor, ActorState::kAlive);
   if (outcome.actor_exits) {
     return BuryActor(actor, ExitOf(actor, outcome), Ending::kLeave);
@@ -229,7 +228,8 @@ void Core::State::Hold(Actor& actor, const Resources& resources) {
       free.Add(amount);
     }
     Session* root = sessions.Find(actor.root);
-    root->cpu_units += (take ? 1 : -1) * amount.cpu_units();
+    if (root == nullptr) return;  // it has ended, and so does the actor
+    root->cpu_units += (take ? 1 : -1) * FairCpuUnits(amount);
     ready.Mark(*root);
   };
   if (actor.holds) change(actor.held, /*take=*/false);
@@ -267,7 +267,9 @@ ActorRow Core::State::RowOf(const Actor& actor) const {
   row.pending_calls = actor.waiting + actor.sent.size();
   row.finished_calls = actor.finished;
   if (const Object* object = objects.Find(actor.id)) row.references = object->references;
-  row.held = actor.holds ? actor.held : Resources();
+  if (actor.holds && actor.worker) {
+    row.held = actor.state == ActorState::kAlive ? task_class.actor->held : task_class.resources;
+  }
   const Task* creation = tasks.Find(actor.id);
   if (actor.state == ActorState::kDead) {
     row.detail = actor.death.message;

@@ -48,6 +48,15 @@ void Core::State::AppendChildren(const Task& task, std::vector<TaskId>& children
   }
 }
 
+// Ends what a task that fails has submitted.
+void Core::State::CancelChildren(const Task& parent) {
+  std::vector<TaskId> children;
+  AppendChildren(parent, children);
+  for (TaskId id : children) {
+    if (Task* child = tasks.Find(id)) CancelTree(*child, /*force=*/false);
+  }
+}
+
 CancelOutcome Core::State::CancelOne(Task& task, bool force) {
   if (task.worker == nullptr) {
     task.cancel_asked = true;

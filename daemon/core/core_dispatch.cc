@@ -25,7 +25,7 @@ Status Core::OnJobSubmitted(JobId job, Resources resources, Time now) {
     return Status(Code::kResourceExhausted, "the job asks for more than the head has: " + lacking);
   }
   state.Begin(now);
-  state.jobs.Add(job, resources);
+  state.jobs.Add(job, ++state.last_reservation, resources);
   state.Finish();
   return {};
 }
@@ -38,14 +38,13 @@ void Core::OnJobEnded(JobId job, Time now) {
 }
 
 bool Core::State::Dispatch() {
-  StartJobs();
-  bool failed = false;
+  bool failed = Reserve();
   if (!ready.empty()) {
     while (RunOnIdle()) {
     }
     while (RunNested(/*stuck=*/false)) {
     }
-    if (IsStuck() && !RunNested(/*stuck=*/true)) failed = FailUnreachable();
+    if (IsStuck() && !RunNested(/*stuck=*/true)) failed |= FailUnreachable();
     while (RunBehind()) {
     }
   }
@@ -55,28 +54,66 @@ bool Core::State::Dispatch() {
   return false;
 }
 
-void Core::State::StartJobs() {
-  while (JobQueue::Waiting* job = jobs.first()) {
-    if (!job->resources.FitsIn(free)) return;
-    free.Subtract(job->resources);
-    Decide(StartJob{jobs.StartFirst()});
+// Jobs and groups in the order they were submitted. Who does not fit is passed by the other kind,
+// at most kMaxBypasses times.
+bool Core::State::Reserve() {
+  bool any_group = false;
+  for (;;) {
+    ReservationQueue::Waiting* const job = jobs.first();
+    ReservationQueue::Waiting* const group = NextGroup();
+    const bool job_first = job && (!group || job->order < group->order);
+    ReservationQueue::Waiting* const older = job_first ? job : group;
+    ReservationQueue::Waiting* const younger = job_first ? group : job;
+    if (older == nullptr) return any_group;
+    ReservationQueue::Waiting* next = older;
+    if (!older->resources.FitsIn(free)) {
+      const bool waits = younger && younger->resources.FitsIn(free) && !HoldsOthers(*older);
+      if (!waits) return any_group;
+      ++older->bypasses;
+      next = younger;
+    }
+    free.Subtract(next->resources);
+    const uint64_t id = next->id;
+    if (next == job) {
+      jobs.Start(*next);
+      Decide(StartJob{id});
+    } else {
+      reserved_groups.Start(*next);
+      CreateGroup(*groups.Find(id));
+      any_group = true;
+    }
   }
 }
 
-// What can be waited for. What jobs and actors hold cannot: they may be waiting for tasks, and an
-// actor may live for ever.
+ReservationQueue::Waiting* Core::State::NextGroup() {
+  if (reserved_groups.waiting().empty()) return nullptr;
+  const Resources claimable = Claimable();
+  for (ReservationQueue::Waiting& group : reserved_groups.waiting()) {
+    if (group.resources.FitsIn(claimable)) return &group;
+  }
+  return nullptr;
+}
+
+// What can be waited for. What jobs, actors and groups hold cannot: they may be waiting for tasks,
+// and may live for ever.
 Resources Core::State::Claimable() const {
   Resources claimable = options.total;
   claimable.Subtract(jobs.held());
   claimable.Subtract(actors.held());
+  claimable.Subtract(reserved_groups.held());
   return claimable;
 }
 
-// True if the oldest job was passed by so often that tasks wait for it now.
-bool Core::State::JobHoldsQueue() const {
-  const JobQueue::Waiting* job = jobs.first();
-  if (job == nullptr || job->bypasses < limits::kMaxBypasses) return false;
-  return job->resources.FitsIn(Claimable());
+// True if what waits was passed by so often that all others wait for it now.
+bool Core::State::HoldsOthers(const ReservationQueue::Waiting& waiting) const {
+  return waiting.bypasses >= limits::kMaxBypasses && waiting.resources.FitsIn(Claimable());
+}
+
+bool Core::State::ReservationHoldsQueue() {
+  const ReservationQueue::Waiting* job = jobs.first();
+  if (job && HoldsOthers(*job)) return true;
+  const ReservationQueue::Waiting* group = NextGroup();
+  return group && HoldsOthers(*group);
 }
 
 // True if the head of the line was passed by so often that nothing of the same or a lower priority
@@ -93,7 +130,7 @@ bool Core::State::Holds(const Line& line) const {
 
 // Returns: the line whose head is to run on an idle worker now; null if none can.
 Line* Core::State::ChooseLine() {
-  if (workers.in_state(WorkerState::kIdle) == 0 || JobHoldsQueue()) return nullptr;
+  if (workers.in_state(WorkerState::kIdle) == 0 || ReservationHoldsQueue()) return nullptr;
   const std::vector<Line*>& lines = ready.Order();
   passed.clear();
   for (size_t begin = 0, end = 0; begin < lines.size(); begin = end) {
@@ -122,12 +159,15 @@ Line* Core::State::ChooseInGroup(const std::vector<Line*>& lines, size_t begin, 
     }
   }
   for (size_t i = begin; i < end; ++i) {
-    if (!classes.GetShape(lines[i]->shape).resources.FitsIn(free)) {
-      passed.push_back(lines[i]);
+    const Shape& shape = classes.GetShape(lines[i]->shape);
+    if (!shape.resources.FitsIn(free)) {
+      // In a placement group nobody outside of it is in the way, or would be waited for.
+      if (!shape.grouped) passed.push_back(lines[i]);
     } else if (has_worker(*lines[i])) {
       for (Line* line : passed) line->CountBypass();
       if (!passed.empty()) ready.any_bypassed = true;
-      if (JobQueue::Waiting* job = jobs.first()) ++job->bypasses;
+      if (ReservationQueue::Waiting* job = jobs.first()) ++job->bypasses;
+      if (ReservationQueue::Waiting* group = NextGroup()) ++group->bypasses;
       return lines[i];
     }
   }
@@ -148,7 +188,8 @@ bool Core::State::RunOnIdle() {
 // are of one shape and short: the slot passes from one to the next without a message in between.
 // Returns: false if that is not so.
 bool Core::State::RunBehind() {
-  if (ready.empty() || workers.in_state(WorkerState::kBusy) == 0 || JobHoldsQueue()) return false;
+  if (ready.empty() || workers.in_state(WorkerState::kBusy) == 0 || ReservationHoldsQueue())
+    return false;
   if (AnyHoldsFirst()) return false;
   const Line& line = *ready.Order().front();
   Task& task = line.head();

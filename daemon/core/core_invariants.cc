@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/limits.h"
+#include "daemon/core/group_resources.h"
 
 namespace kiln::core {
 namespace {
@@ -212,6 +213,10 @@ std::string Core::Invariants::StackOf(const Worker& worker) const {
 std::string Core::Invariants::Resources() const {
   core::Resources free = state.options.total;
   free.Subtract(state.jobs.held());
+  free.Subtract(state.reserved_groups.held());
+  for (const auto& [id, group] : state.groups.all()) {
+    if (group.state == GroupState::kCreated) free.Add(OfBundles(group.bundles, id));
+  }
   core::Resources living;
   for (const auto& [id, worker] : state.workers.all()) {
     for (const Frame& frame : worker.stack) {
@@ -254,7 +259,7 @@ std::string Core::Invariants::Sessions() const {
     }
   }
   for (const auto& [id, actor] : state.actors.all()) {
-    if (actor.holds) sums[actor.root].cpu_units += actor.held.cpu_units();
+    if (actor.holds) sums[actor.root].cpu_units += FairCpuUnits(actor.held);
   }
   for (const auto& [number, session] : state.sessions.all()) {
     const std::string name = "session " + std::to_string(number) + " ";
@@ -312,7 +317,8 @@ std::string Core::Invariants::Objects() const {
     if (object.pins != pins) broken = Of("wrong count of pins on", object.id);
     const bool pending = object.state == ObjectState::kPending;
     if (pending != (object.content == nullptr)) broken = Of("content does not fit", object.id);
-    if (pending && !state.tasks.Find(object.task())) broken = Of("nobody makes", object.id);
+    const bool made = state.tasks.Find(object.task()) || state.groups.Find(object.id);
+    if (pending && !made) broken = Of("nobody makes", object.id);
     const bool sealed = object.state == ObjectState::kSealed;
     if (sealed && object.interest) broken = Of("sealed and awaited:", object.id);
     const bool constructing = object.is_actor() && state.tasks.Find(object.id);

@@ -36,6 +36,7 @@ void Core::OnSessionClosed(SessionNumber number, Time now) {
   state.CloseSession(*session);
   state.Settle();
   state.BuryRooted(number);
+  state.RemoveRooted(number);
   state.CancelRooted(number);
   state.Settle();
   state.CloseProgram(program);

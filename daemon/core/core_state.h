@@ -20,9 +20,10 @@
 #include "daemon/core/busy_workers.h"
 #include "daemon/core/class_table.h"
 #include "daemon/core/core.h"
-#include "daemon/core/job_queue.h"
+#include "daemon/core/group_table.h"
 #include "daemon/core/object_table.h"
 #include "daemon/core/ready_queue.h"
+#include "daemon/core/reservation_queue.h"
 #include "daemon/core/session_table.h"
 #include "daemon/core/stream_record.h"
 #include "daemon/core/task_table.h"
@@ -102,6 +103,7 @@ struct Core::State {
   void ForgetIfDone(Session& session);
   void CancelRooted(SessionNumber root);
   void CancelSubmitted(Session& session);
+  void CancelChildren(const Task& parent);
   bool HasRoom() const;
   bool OverTwiceFull() const;
   void UseCredit(Session& session, uint64_t bytes);
@@ -180,6 +182,21 @@ struct Core::State {
   // All that have not ended, in the order they were submitted.
   std::vector<TaskId> UnfinishedCalls(const Actor& actor) const;
 
+  // --- core_groups.cc: placement groups ----------------------------------------------------------
+  Status CheckGroup(const GroupSpec& spec) const;
+  Group& InsertGroup(GroupSpec& spec);
+  // Its bundles are reserved from now on.
+  void CreateGroup(Group& group);
+  ErrorInfo RemovalOf(const Group& group, const std::string& why) const;
+  void RemoveGroup(Group& group, ErrorInfo why);
+  void EndUsers(GroupId group, const ErrorInfo& why);
+  // Removes the groups that a driver's session, or a worker that is gone, was the reason for.
+  void RemoveRooted(SessionNumber root);
+  void RemoveOwned(const Worker& owner);
+  // Returns: why a task of the class can never run, in words; empty if it can.
+  std::string NeverFits(const TaskClass& task_class) const;
+  GroupRow RowOf(const Group& group) const;
+
   // --- core_streams.cc: tasks that hand items over while they run --------------------------------
   Stream& StreamOf(const Task& task);
   Status CheckYield(const Worker& worker, const Task& task, uint64_t index, ObjectId id,
@@ -188,6 +205,9 @@ struct Core::State {
   void DropItem(SessionNumber session, const TaskResult& item);
   // Returns: the item, sealed, with a reference for the consumer.
   Object& MakeItem(SessionNumber session, ObjectId id, TaskResult&& item, Session& consumer);
+  // The consumer has taken `count` items in all, or wants no more.
+  void Consume(Task& task, uint64_t count, bool dropped);
+  void DropStreams(const Session& consumer);
   // Returns: null if nobody takes items any more.
   Session* ConsumerOf(const Task& task, const Stream& stream);
   bool WindowIsFull(const Task& task, const Stream& stream) const;
@@ -203,9 +223,13 @@ struct Core::State {
   // --- core_dispatch.cc: who runs next, where ----------------------------------------------------
   // Returns: true if a task failed, so that there is more to settle.
   bool Dispatch();
-  void StartJobs();
+  // Gives jobs and placement groups what they wait for. Returns: true if a group got it.
+  bool Reserve();
+  // Returns: the first group that can be waited for; null if there is none.
+  ReservationQueue::Waiting* NextGroup();
   Resources Claimable() const;
-  bool JobHoldsQueue() const;
+  bool HoldsOthers(const ReservationQueue::Waiting& waiting) const;
+  bool ReservationHoldsQueue();
   bool Holds(const Line& line) const;
   Line* ChooseLine();
   Line* ChooseInGroup(const std::vector<Line*>& lines, size_t begin, size_t end, bool& held);
@@ -270,17 +294,22 @@ struct Core::State {
   ReadyQueue ready;
   WorkerPool workers;
   BusyWorkers busy;
-  JobQueue jobs;
+  ReservationQueue jobs;
+  ReservationQueue reserved_groups;
+  GroupTable groups;
   TimerQueue timers;
   std::unordered_map<TaskId, Stream> streams;  // of unfinished streaming tasks
   std::unordered_map<TaskId, Deadlines> deadlines;
   std::unordered_map<ObjectId, Time> expiries;  // of the head's reference
   std::deque<SessionNumber> starved;            // wait for credit, longest first
 
-  Resources free;  // total minus what running tasks and jobs hold; may be negative
+  // Total minus what running tasks, jobs and placement groups hold, plus what such groups have in
+  // names of their own; may be negative.
+  Resources free;
   uint64_t queued_bytes = 0;
   uint64_t last_block = 0;
   uint64_t last_served = 0;
+  uint64_t last_reservation = 0;
 
   size_t most_records = 0;  // tasks and objects, since memory was given back
 

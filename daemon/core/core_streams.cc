@@ -58,22 +58,32 @@ Status Core::OnStreamConsumed(SessionNumber session, TaskId task_id, uint64_t co
   if (task->session != session) {
     return invalid("session " + std::to_string(session) + " does not consume it");
   }
-  Stream& stream = state.StreamOf(*task);
+  const Stream& stream = state.StreamOf(*task);
   if (count > stream.handed) {
     return invalid(std::to_string(count) + " items consumed of " + std::to_string(stream.handed));
   }
   state.Begin(now);
+  state.Consume(*task, count, dropped);
+  state.Finish();
+  return {};
+}
+
+void Core::State::Consume(Task& task, uint64_t count, bool dropped) {
+  Stream& stream = StreamOf(task);
   const uint64_t told = stream.told();
   stream.consumed = std::max(stream.consumed, count);
   stream.dropped |= dropped;
-  if (task_class.stream_window > 0 && task->worker && stream.told() != told) {
-    if (!task->worker->killed) {
-      state.Decide(AdvanceStream{task->worker->id, task_id, stream.told()});
-    }
-    state.ResumeProducer(*task, stream);
+  const bool bounded = classes.Get(task.task_class).stream_window > 0;
+  if (!bounded || !task.worker || stream.told() == told) return;
+  if (!task.worker->killed) Decide(AdvanceStream{task.worker->id, task.id, stream.told()});
+  ResumeProducer(task, stream);
+}
+
+// The session takes no items any more.
+void Core::State::DropStreams(const Session& consumer) {
+  for (Task* task = consumer.first_task; task; task = task->session_next) {
+    if (classes.Get(task->task_class).streaming) Consume(*task, 0, /*dropped=*/true);
   }
-  state.Finish();
-  return {};
 }
 
 void Core::OnItemAwaited(SessionNumber session, TaskId blocked_task, TaskId stream_id,
@@ -214,7 +224,7 @@ bool Core::State::AwaitsDriver() const {
 
 // A stream without a reader is of no use to anybody.
 void Core::State::NoteForsaken(const Object& end) {
-  if (classes.Get(end.maker).streaming) forsaken.push_back(end.task());
+  if (!end.is_group() && classes.Get(end.maker).streaming) forsaken.push_back(end.task());
 }
 
 }  // namespace kiln::core

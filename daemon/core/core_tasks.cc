@@ -31,8 +31,7 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   state.UseCredit(session, task.args.size());
   const ObjectId unknown = state.PinArguments(task, std::move(refs), nested_refs);
   const TaskClass& task_class = state.classes.Get(task.task_class);
-  const std::string lacking =
-      task_class.method ? "" : task_class.resources.FirstLacking(state.options.total);
+  const std::string never = state.NeverFits(task_class);
   if (actor && actor->state != ActorState::kDead) {
     task.actor = actor;
     task.is_call = true;
@@ -46,9 +45,8 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kObjectLost,
                                          "argument " + FormatRef(unknown) +
                                              " is unknown: it was released or never made"));
-  } else if (!lacking.empty()) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable,
-                                         "asks for more than the head has: " + lacking));
+  } else if (!never.empty()) {
+    state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable, never));
   } else if (task_class.method && !task.actor) {
     ErrorInfo death = state.MakeError(
         task, ErrorKind::kActorDied, "the actor is unknown: it is dead, and nobody referred to it");
@@ -294,7 +292,10 @@ void Core::State::FinishTask(Task& task, TaskOutcome& outcome) {
 
 void Core::State::FailAsAsked(Task& task, ErrorInfo error) {
   if (task.cancel_asked) {
-    error = MakeError(task, ErrorKind::kCancelled, "the task was cancelled");
+    const GroupId group = classes.Get(task.task_class).placement_group;
+    error = MakeError(task, ErrorKind::kCancelled,
+                      group == 0 || groups.Find(group) ? "the task was cancelled"
+                                                       : "its placement group was removed");
   } else if (task.timed_out) {
     const auto timeout =
         std::chrono::duration_cast<milliseconds>(classes.Get(task.task_class).timeout);

@@ -4,6 +4,7 @@
 
 #include "common/limits.h"
 #include "daemon/core/core_state.h"
+#include "daemon/core/group_resources.h"
 
 namespace kiln::core {
 namespace {
@@ -63,6 +64,11 @@ std::string Core::State::WaitsFor(const Task& task) const {
     return task.actor->state == ActorState::kAlive ? "waits for its turn" : "waits for its actor";
   }
   const Shape& shape = classes.ShapeOfClass(task.task_class);
+  if (shape.grouped && !shape.resources.FitsIn(free)) {
+    const Group* group = groups.Find(classes.Get(task.task_class).placement_group);
+    const bool there = group && group->state == GroupState::kCreated;
+    return there ? "waits for room in its placement group" : "waits for its placement group";
+  }
   const std::string lacking = shape.resources.FirstLacking(free);
   if (!lacking.empty()) return "waits for " + lacking;
   const Program& program = workers.programs().at(shape.program);
@@ -150,7 +156,7 @@ std::vector<ObjectView> Core::BiggestObjects(size_t limit) const {
 
 std::string Core::MakerName(ObjectId id) const {
   const Object* object = state_->objects.Find(id);
-  if (object == nullptr || object->maker >= kActorMaker) return {};
+  if (object == nullptr || object->maker >= kGroupMaker) return {};
   return state_->classes.Get(object->maker).name;
 }
 
@@ -159,7 +165,7 @@ Totals Core::GetTotals() const {
   Totals totals{};
   totals.total = state.options.total;
   totals.used = state.options.total;
-  totals.used.Subtract(state.free);
+  totals.used.Subtract(WithoutGroups(state.free));  // what they reserve is used
   totals.workers = static_cast<uint32_t>(state.workers.alive());
   totals.workers_idle = static_cast<uint32_t>(state.workers.in_state(WorkerState::kIdle));
   totals.workers_blocked = static_cast<uint32_t>(state.workers.in_state(WorkerState::kBlocked));

@@ -57,7 +57,9 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
     Session& session = *state.sessions.Find(worker->session);
     state.CloseSession(session);
     state.BuryOwned(*worker);
+    state.RemoveOwned(*worker);
     state.CancelSubmitted(session);
+    state.DropStreams(session);
     state.LoseTasks(*worker, reason);
     if (worker->actor) state.LoseActor(*worker->actor, worker->pid, reason);
     if (Session* closed = state.sessions.Find(worker->session)) {
@@ -248,9 +250,9 @@ bool Core::State::MakeRoom(Program& program, int& room_coming) {
   return true;
 }
 
-// Library hosts first, then the programs that drivers want kept ready, or that have made actors: the
-// next one finds a process. Nobody is retired for them: at the cap an idle worker of one program is
-// worth as much as that of another.
+// Library hosts first, then the programs that drivers want kept ready, or that have made actors:
+// the next one finds a process. Nobody is retired for them: at the cap an idle worker of one
+// program is worth as much as that of another.
 void Core::State::RestoreReserve() {
   for (auto& [id, program] : workers.programs()) {
     const bool makes_actors = program.actors > 0 && program.open_drivers > 0;

@@ -21,6 +21,8 @@ namespace kiln::core {
 inline constexpr ClassId kNoClass = ~ClassId{0};
 // Made by no task: it stands for an actor, and is sealed from the start.
 inline constexpr ClassId kActorMaker = kNoClass - 1;
+// Maker of the object that is sealed when a placement group is reserved.
+inline constexpr ClassId kGroupMaker = kNoClass - 2;
 inline constexpr SessionNumber kNobody = ~SessionNumber{0};
 
 // A session that is to be told when an object is sealed.
@@ -58,7 +60,7 @@ struct Object {
   uint32_t references = 0;             // held by sessions, all together
   uint32_t pins = 0;                   // by unfinished tasks and containing values
   SessionNumber creator = kHeadSession;
-  ClassId maker = kNoClass;   // class of the task that makes it; kNoClass: put; or kActorMaker
+  ClassId maker = kNoClass;   // class of the task that makes it; kNoClass: put; or one of the above
   uint32_t result_index = 0;  // with a maker: position among its results
   ObjectState state = ObjectState::kPending;
   bool is_error = false;
@@ -66,7 +68,8 @@ struct Object {
   bool noted = false;  // stands among those to be freed if unwanted
 
   bool is_actor() const { return maker == kActorMaker; }
-  TaskId task() const { return maker >= kActorMaker ? 0 : id - result_index; }
+  bool is_group() const { return maker == kGroupMaker; }
+  TaskId task() const { return maker >= kGroupMaker ? 0 : id - result_index; }
   bool unwanted() const { return references == 0 && pins == 0; }
 };
 

@@ -1,25 +1,24 @@
-#include "daemon/core/job_queue.h"
+#include "daemon/core/reservation_queue.h"
 
 #include <utility>
 
 namespace kiln::core {
 
-JobId JobQueue::StartFirst() {
-  Waiting job = std::move(waiting_.front());
-  waiting_.pop_front();
-  held_.Add(job.resources);
-  running_[job.id] = std::move(job.resources);
-  return job.id;
+void ReservationQueue::Start(const Waiting& waiting) {
+  held_.Add(waiting.resources);
+  holders_[waiting.id] = waiting.resources;
+  const uint64_t id = waiting.id;  // goes with `waiting`
+  std::erase_if(waiting_, [id](const Waiting& one) { return one.id == id; });
 }
 
-Resources JobQueue::End(JobId id) {
-  if (auto found = running_.find(id); found != running_.end()) {
+Resources ReservationQueue::End(uint64_t id) {
+  if (auto found = holders_.find(id); found != holders_.end()) {
     Resources given_back = std::move(found->second);
-    running_.erase(found);
+    holders_.erase(found);
     held_.Subtract(given_back);
     return given_back;
   }
-  std::erase_if(waiting_, [id](const Waiting& job) { return job.id == id; });
+  std::erase_if(waiting_, [id](const Waiting& one) { return one.id == id; });
   return Resources();
 }
 

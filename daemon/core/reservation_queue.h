@@ -1,4 +1,4 @@
-// Jobs waiting for their CPUs, oldest first, and those that hold them.
+// Jobs, or placement groups, that wait for their resources, oldest first, and those that hold them.
 //
 // Thread: head loop only.
 // Owner:  Core.
@@ -8,34 +8,37 @@
 #include <deque>
 #include <map>
 
-#include "common/ids.h"
 #include "daemon/core/resources.h"
 
 namespace kiln::core {
 
-class JobQueue {
+class ReservationQueue {
  public:
   struct Waiting {
-    JobId id = 0;
+    uint64_t id = 0;     // a JobId or GroupId
+    uint64_t order = 0;  // among all that wait, in whatever queue
     Resources resources;
-    uint32_t bypasses = 0;  // tasks dispatched while it did not fit
+    uint32_t bypasses = 0;  // what was dispatched while it did not fit
   };
 
-  void Add(JobId id, const Resources& resources) { waiting_.push_back({id, resources}); }
-  // Returns: the oldest waiting job; null if there is none.
+  void Add(uint64_t id, uint64_t order, const Resources& resources) {
+    waiting_.push_back({id, order, resources});
+  }
+  // Oldest first.
+  std::deque<Waiting>& waiting() { return waiting_; }
+  const std::deque<Waiting>& waiting() const { return waiting_; }
+  // Returns: the oldest waiting one; null if there is none.
   Waiting* first() { return waiting_.empty() ? nullptr : &waiting_.front(); }
-  const Waiting* first() const { return waiting_.empty() ? nullptr : &waiting_.front(); }
-  // Requires: a waiting job.
-  // Returns:  the oldest one, which holds its resources from now on.
-  JobId StartFirst();
-  // Returns: what the job held; nothing (no resources) if it was waiting or is unknown.
-  Resources End(JobId id);
-  // What all running jobs hold.
+  // The waiting one holds its resources from now on. Requires: it waits here.
+  void Start(const Waiting& waiting);
+  // Returns: what it held; nothing (no resources) if it was waiting or is unknown.
+  Resources End(uint64_t id);
+  // What all of them hold.
   const Resources& held() const { return held_; }
 
  private:
   std::deque<Waiting> waiting_;
-  std::map<JobId, Resources> running_;
+  std::map<uint64_t, Resources> holders_;
   Resources held_;
 };
 

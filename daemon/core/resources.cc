@@ -21,6 +21,10 @@ bool AmountFits(int64_t asked, int64_t available) {
   return asked == 0 || asked <= available;
 }
 
+bool ByName(const std::pair<std::string, int64_t>& entry, const std::string& name) {
+  return entry.first < name;
+}
+
 std::string FormatUnits(int64_t units) {
   char text[32];
   std::snprintf(text, sizeof text, "%.10g", static_cast<double>(units) / Resources::kUnit);
@@ -38,8 +42,7 @@ Resources::Resources(double num_cpus, uint64_t memory_bytes)
       memory_bytes_(static_cast<int64_t>(std::min<uint64_t>(memory_bytes, uint64_t{1} << 62))) {}
 
 void Resources::SetCustom(const std::string& name, double amount) {
-  auto at = std::lower_bound(custom_.begin(), custom_.end(), name,
-                             [](const auto& entry, const auto& key) { return entry.first < key; });
+  auto at = std::lower_bound(custom_.begin(), custom_.end(), name, ByName);
   const bool found = at != custom_.end() && at->first == name;
   const int64_t units = ToUnits(amount);
   if (units == 0) {
@@ -51,31 +54,39 @@ void Resources::SetCustom(const std::string& name, double amount) {
   }
 }
 
+Resources Resources::OfUnits(int64_t cpu_units, int64_t memory_bytes) {
+  Resources resources;
+  resources.cpu_units_ = cpu_units;
+  resources.memory_bytes_ = memory_bytes;
+  return resources;
+}
+
+void Resources::AddUnits(const std::string& name, int64_t units) {
+  auto at = std::lower_bound(custom_.begin(), custom_.end(), name, ByName);
+  if (at == custom_.end() || at->first != name) {
+    if (units != 0) custom_.insert(at, {name, units});
+  } else if ((at->second += units) == 0) {
+    custom_.erase(at);
+  }
+}
+
+int64_t Resources::CustomUnits(const std::string& name) const {
+  auto at = std::lower_bound(custom_.begin(), custom_.end(), name, ByName);
+  return at == custom_.end() || at->first != name ? 0 : at->second;
+}
+
 bool Resources::FitsIn(const Resources& available) const {
   if (!AmountFits(cpu_units_, available.cpu_units_)) return false;
   if (!AmountFits(memory_bytes_, available.memory_bytes_)) return false;
-  auto there = available.custom_.begin();
-  for (const auto& [name, units] : custom_) {
-    while (there != available.custom_.end() && there->first < name) ++there;
-    const bool found = there != available.custom_.end() && there->first == name;
-    if (!AmountFits(units, found ? there->second : 0)) return false;
-  }
-  return true;
+  return std::all_of(custom_.begin(), custom_.end(), [&](const auto& entry) {
+    return AmountFits(entry.second, available.CustomUnits(entry.first));
+  });
 }
 
 void Resources::Add(const Resources& other) {
   cpu_units_ += other.cpu_units_;
   memory_bytes_ += other.memory_bytes_;
-  for (const auto& [name, units] : other.custom_) {
-    auto at =
-        std::lower_bound(custom_.begin(), custom_.end(), name,
-                         [](const auto& entry, const auto& key) { return entry.first < key; });
-    if (at != custom_.end() && at->first == name) {
-      at->second += units;
-    } else {
-      custom_.insert(at, {name, units});
-    }
-  }
+  for (const auto& [name, units] : other.custom_) AddUnits(name, units);
 }
 
 void Resources::Subtract(const Resources& other) {
@@ -95,10 +106,7 @@ std::string Resources::FirstLacking(const Resources& available) const {
                    std::to_string(available.memory_bytes_) + " bytes");
   }
   for (const auto& [name, units] : custom_) {
-    int64_t here = 0;
-    for (const auto& [other, amount] : available.custom_) {
-      if (other == name) here = amount;
-    }
+    const int64_t here = available.CustomUnits(name);
     if (!AmountFits(units, here)) return Lacking(name, FormatUnits(units), FormatUnits(here));
   }
   return {};

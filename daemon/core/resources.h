@@ -19,13 +19,20 @@ class Resources {
   // CPUs rounded to the nearest unit; memory in bytes.
   explicit Resources(double num_cpus, uint64_t memory_bytes = 0);
 
+  static Resources OfUnits(int64_t cpu_units, int64_t memory_bytes);
+
   // Sets a custom resource; an amount of 0 removes it.
   void SetCustom(const std::string& name, double amount);
+
+  // Adds to a custom resource.
+  void AddUnits(const std::string& name, int64_t units);
+  // Returns: 0 if there is none of it.
+  int64_t CustomUnits(const std::string& name) const;
 
   int64_t cpu_units() const { return cpu_units_; }
   double num_cpus() const { return static_cast<double>(cpu_units_) / kUnit; }
   int64_t memory_bytes() const { return memory_bytes_; }
-  // Custom resources by name, ascending, unique; amounts in units.
+  // Custom resources by name, ascending, unique; amounts in units, none is 0.
   const std::vector<std::pair<std::string, int64_t>>& custom() const { return custom_; }
 
   // True if every amount here is at most the one in `available`.

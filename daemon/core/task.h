@@ -49,11 +49,13 @@ struct TaskClass {
   int priority = 0;
   bool detached = false;
   uint32_t num_returns = 1;
-  bool streaming = false;      // hands items over while it runs; its result is the stream's end
-  uint32_t stream_window = 0;  // items not consumed at which it waits; 0: no bound
-  bool any_language = false;   // of its results: for readers of any language
-  bool method = false;         // calls `function` of the actor it is submitted to
-  std::string group;           // with method: of the actor's groups; empty: the default one
+  bool streaming = false;       // hands items over while it runs; its result is the stream's end
+  uint32_t stream_window = 0;   // items not consumed at which it waits; 0: no bound
+  bool any_language = false;    // of its results: for readers of any language
+  bool method = false;          // calls `function` of the actor it is submitted to
+  std::string group;            // with method: of the actor's groups; empty: the default one
+  GroupId placement_group = 0;  // 0: none; its resources are taken of that group's
+  int bundle_index = -1;        // with a group: of that bundle; -1: of any
   std::optional<ActorOptions> actor;  // makes an actor; `resources` are what its constructor takes
 
   bool operator==(const TaskClass&) const = default;
@@ -69,6 +71,16 @@ struct TaskSpec {
   std::vector<ObjectId> refs;            // waited for, passed by value
   std::vector<ObjectId> nested_refs;     // kept alive until the task ends
   ActorId actor = 0;                     // with TaskClass::method: that is called
+};
+
+struct GroupSpec {
+  GroupId id = 0;
+  SessionNumber session = kHeadSession;  // that makes it; holds a reference on its object
+  TaskId parent = 0;                     // running task that makes it; 0: the driver itself
+  std::vector<Resources> bundles;        // reserved together
+  std::string name;                      // for people
+  bool detached = false;                 // outlives the session
+  std::string value;                     // encoded, of its object once it is reserved; opaque
 };
 
 struct ActorSpec {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
 sys.path.insert(0, str(CORPUS.parents[1] / "rpc"))
-from head import session_pb2, task_pb2  # noqa: E402
+from head import actor_pb2, session_pb2, task_pb2  # noqa: E402
 
 LAST, PART, SKIP = 0, 1, 2
 MOVE, JUMP, READ, RELEASE, FORGE, WRITE, PUBLISH, LIE = range(8)
@@ -102,6 +102,39 @@ def sessions():
     yield "await_item", frames((0, streaming), (0, task_class), (0, submit), (3, frame(
         await_item=pb.AwaitItem(blocked_task_id=id(1, 10), task_id=id(1, 20), count=1))),
         (0, stream), (3, item(0, value=b"i")), (0, consumed(9)))
+    counter = frame(task_class=task_pb2.TaskClass(
+        class_id=3, library="/l.so", function="C", actor=task_pb2.ActorOptions(
+            max_restarts=1, max_concurrency=2, concurrency_groups={"io": 1})))
+    method = frame(task_class=task_pb2.TaskClass(class_id=4, function="Add", method=True,
+                                                 concurrency_group="io"))
+    make = frame(create_actor=pb.CreateActor(
+        submit=pb.Submit(task_id=id(1, 40), class_id=3, refs=[id(1, 1)]), name="c",
+        **{"class": actor_pb2.ActorClass(name="C")}))
+    made = frame(finished=pb.Finished(task_id=id(1, 40), actor_repr="C()",
+                                      results=[task_pb2.TaskResult(value=b"")]))
+
+    def call(session, number):
+        return frame(submit=pb.Submit(task_id=id(session, number), class_id=4, actor_id=id(1, 40)))
+
+    def called(session, number, **more):
+        return frame(finished=pb.Finished(task_id=id(session, number), run_us=5, results=[
+            task_pb2.TaskResult(value=b"r")], **more))
+
+    seek = frame(find_actor=pb.FindActor(request_id=1, name="c"))
+    setup = [(0, put), (0, counter), (0, method), (0, make)]
+    yield "actor", frames(*setup, (3, made), (0, call(1, 50)), (0, call(1, 51)), (3, called(1, 50)),
+                          (1, seek), (1, method), (1, call(2, 50)), (3, called(2, 50)),
+                          (0, frame(release=pb.Release(ids=[id(1, 40)]))), (3, called(1, 51)))
+    yield "actor_again", frames(*setup, (3, made), (0, call(1, 50)), (0x83, b""), (3, made),
+                                (0, call(1, 51)), (3, called(1, 51, actor_exits=True)))
+    yield "actor_killed", frames(*setup, (0, call(1, 50)), (1, seek), (1, frame(
+        kill_actor=pb.KillActor(id=id(1, 40), may_restart=True))), (0, frame(
+            kill_actor=pb.KillActor(id=id(1, 40)))), (0, call(1, 51)))
+    yield "actor_blocked", frames(*setup, (3, made), (0, call(1, 50)), (0, task_class), (3, frame(
+        want=pb.Want(ids=[id(1, 10)], blocked_task_id=id(1, 50), needed=1))), (0, submit),
+        (3, frame(returned=pb.Returned(task_ids=[id(1, 50)], leaving=True))), (0x80, b""))
+    yield "actor_returned", frames(*setup, (3, frame(returned=pb.Returned(
+        task_ids=[id(1, 40)]))), (3, frame(find_actor=pb.FindActor(id=id(1, 40)))), (0, make))
     yield "hello_twice", frames((0, frame(hello=pb.Hello(protocol_version=1, kind=1))))
     yield "garbage", frames((0, b"\xff\xff\xff"), (1, b""), (2, b"\x0a\x05"))
 

@@ -140,16 +140,25 @@ class World {
     for (uint64_t& id : *ids) id = Local(id);
   }
 
+  void Localize(v1::Submit& submit) const {
+    submit.set_task_id(Local(submit.task_id()));
+    submit.set_parent_task_id(Local(submit.parent_task_id()));
+    submit.set_actor_id(Local(submit.actor_id()));
+    Localize(submit.mutable_refs());
+    Localize(submit.mutable_nested_refs());
+  }
+
   void Localize(v1::PeerFrame& frame) const {
     using Frame = v1::PeerFrame;
     switch (frame.frame_case()) {
-      case Frame::kSubmit: {
-        v1::Submit& submit = *frame.mutable_submit();
-        submit.set_task_id(Local(submit.task_id()));
-        submit.set_parent_task_id(Local(submit.parent_task_id()));
-        Localize(submit.mutable_refs());
-        return Localize(submit.mutable_nested_refs());
-      }
+      case Frame::kSubmit:
+        return Localize(*frame.mutable_submit());
+      case Frame::kCreateActor:
+        return Localize(*frame.mutable_create_actor()->mutable_submit());
+      case Frame::kFindActor:
+        return frame.mutable_find_actor()->set_id(Local(frame.find_actor().id()));
+      case Frame::kKillActor:
+        return frame.mutable_kill_actor()->set_id(Local(frame.kill_actor().id()));
       case Frame::kPut:
         frame.mutable_put()->set_id(Local(frame.put().id()));
         return Localize(frame.mutable_put()->mutable_contained());

@@ -58,11 +58,8 @@ std::string Simulation::Describe() const {
             std::to_string(process->second.outbox.size());
     if (process->second.actor) text += " actor " + FormatRef(process->second.actor);
     for (const FakeTask& task : process->second.stack) {
-      text += "\n    " + FormatRef(task.id) + (task.blocked ? " waits for" : " runs") + (task.window_full ? " its consumer" : "");
-      if (task.window_full) { text += " yielded " + std::to_string(task.yielded) + " window " + std::to_string(task.window) + " told " + std::to_string(process->second.consumed.at(task.id)) + " handed " + std::to_string(next_items_.contains(task.id) ? next_items_.at(task.id):0);
-        for (const Driver& d : drivers_) if (d.session == SessionOf(task.id)) { auto f=d.streams.find(task.id); text += f==d.streams.end() ? " driver no stream" : " got " + std::to_string(f->second.received) + " consumed " + std::to_string(f->second.consumed);}
-        auto w = worker_sessions_.find(SessionOf(task.id)); if (w != worker_sessions_.end()) text += " of worker " + std::to_string(w->second) + (processes_.contains(w->second) ? " alive":" gone");
-      }
+      text += "\n    " + FormatRef(task.id) + (task.blocked ? " waits for" : " runs") +
+              (task.window_full ? " its consumer" : "");
       for (ObjectId id : task.waits) text += " " + FormatRef(id);
     }
   }

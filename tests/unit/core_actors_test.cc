@@ -108,7 +108,8 @@ TEST_CASE("without restarts a lost process ends the actor and says why") {
   CHECK(h.ErrorOf(h.Call(actor)).kind == ErrorKind::kActorDied);
 }
 
-TEST_CASE("a lost actor is started anew, a call that it had runs once, and those that wait run then") {
+TEST_CASE(
+    "a lost actor is started anew, a call that it had runs once, and those that wait run then") {
   ActorHarness h;
   const ObjectId argument = h.Put("state");
   const ActorId actor = h.Create(ActorHarness::Counter(1), "", {.refs = {argument}});
@@ -419,6 +420,19 @@ TEST_CASE("who waits for an actor that is about to be started anew is not stuck"
   h.Finish(call);
   h.Finish(outer);
   CHECK(h.Running(other));
+}
+
+TEST_CASE("a driver that ends takes all its actors with it") {
+  ActorHarness h(2);
+  const SessionNumber driver = h.OpenDriver(CoreHarness::kProgram);
+  TaskClass task_class = ActorHarness::Counter();
+  task_class.actor->held = Resources(0.5);
+  std::vector<ActorId> actors;
+  for (int i = 0; i < 3; ++i) actors.push_back(h.Create(task_class, "", {.session = driver}));
+  h.FinishConstructor(actors[1]);
+  h.CloseSession(driver);
+  for (ActorId actor : actors) CHECK(h.Row(actor).state == "DEAD");
+  CHECK(h.UsedCpus() == 0);
 }
 
 }  // namespace

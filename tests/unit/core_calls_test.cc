@@ -244,5 +244,21 @@ TEST_CASE("a call that ends before it was sent is not missed") {
   CHECK_FALSE(h.core.FindTask(call));
 }
 
+TEST_CASE("what a call had submitted is cancelled when its actor dies") {
+  ActorHarness h(2);
+  const ActorId actor = h.Alive();
+  const TaskId call = h.Call(actor);
+  const TaskId ended = h.SubmitFrom(call, ActorHarness::Own("ended"));
+  const TaskId child = h.SubmitFrom(call, ActorHarness::Own("child"));
+  const TaskId queued = h.SubmitFrom(call, ActorHarness::Own("queued"));
+  h.Finish(ended);
+  h.auto_leave = false;
+  h.Kill(actor);
+  CHECK(h.StateOf(queued) == "ASSIGNED");
+  CHECK(h.cancels.size() == 2);
+  h.Fail(child);
+  CHECK(h.ErrorOf(child).kind == ErrorKind::kCancelled);
+}
+
 }  // namespace
 }  // namespace kiln::core

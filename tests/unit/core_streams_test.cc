@@ -348,5 +348,20 @@ TEST_CASE("a streaming class has one result and ends with its consumer") {
   CHECK(h.Class(H::Streaming(1)) != h.Class(H::Streaming(2)));
 }
 
+TEST_CASE("a stream whose consumer's process is gone goes on without a window") {
+  CoreHarness h(2);
+  const TaskId parent = h.Submit(CoreHarness::Own());
+  const WorkerId consumer = h.WorkerOf(parent);
+  const TaskId stream = h.SubmitFrom(parent, CoreHarness::Streaming(1));
+  h.core.OnRetained(CoreHarness::kDriver, std::vector<ObjectId>{stream});
+  h.Finish(parent);  // its process keeps the stream, and a reference
+  h.Yield(stream, 0);
+  REQUIRE(h.StateOf(stream) == "BLOCKED");
+  h.Lose(consumer);
+  CHECK(h.StateOf(stream) == "ASSIGNED");
+  REQUIRE(h.advances.size() == 1);
+  CHECK(h.advances[0].count == kNoWindow);
+}
+
 }  // namespace
 }  // namespace kiln::core
