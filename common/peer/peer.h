@@ -120,6 +120,14 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // later find it dead.
   void KillActor(ObjectId actor, bool may_restart);
 
+  // --- placement groups ---
+
+  // `request`: all but id and parent, which are set here. See proto/kiln/v1/group.proto.
+  // Returns: the group's id, which is that of its object, with one handle.
+  // Errors:  Unavailable (the session has ended).
+  Result<ObjectId> CreateGroup(v1::CreateGroup request);
+  void RemoveGroup(ObjectId group);
+
   // Stores a value. Returns: its id, with one handle.
   // Errors: ResourceExhausted (the store is full), Unavailable.
   Result<ObjectId> Put(const value::Parts& parts);

@@ -127,6 +127,13 @@ class StateService : public v1::State::CallbackService {
                        });
   }
 
+  grpc::ServerUnaryReactor* ListPlacementGroups(
+      grpc::CallbackServerContext* call, const v1::ListRequest* request,
+      v1::ListPlacementGroupsResponse* response) override {
+    return List<v1::GroupInfo>(call, request, response, response->mutable_groups(),
+                               [this](auto add) { VisitGroups(add); });
+  }
+
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* call, const v1::StopRequest* request,
                                  v1::StopResponse* response) override {
     return OnLoop(*context_, call, [this, request, response] {
@@ -173,6 +180,8 @@ class StateService : public v1::State::CallbackService {
   void VisitSessions(Add add) const;
   template <typename Add>
   void VisitActors(Add add) const;
+  template <typename Add>
+  void VisitGroups(Add add) const;
 
   const Context* const context_;
   MemoryReader memory_;
@@ -277,6 +286,21 @@ void StateService::VisitTasks(Add add) const {
     add(std::move(out));
     return true;
   });
+}
+
+template <typename Add>
+void StateService::VisitGroups(Add add) const {
+  for (const core::GroupRow& row : context_->core->ListGroups()) {
+    v1::GroupInfo out;
+    out.set_id(FormatRef(row.id));
+    out.set_name(row.name);
+    out.set_state(row.state);
+    for (const core::Resources& bundle : row.bundles) sessions::ToProto(bundle, out.add_bundles());
+    sessions::ToProto(row.used, out.mutable_used());
+    out.set_session_number(row.root);
+    out.set_detail(row.detail);
+    add(std::move(out));
+  }
 }
 
 std::string StateService::MakerOf(ObjectId object) const {

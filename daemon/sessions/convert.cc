@@ -98,6 +98,10 @@ Result<core::TaskClass> FromProto(
     out.timeout = Duration{0};
     out.priority = 0;
   }
+  if (in.placement_group() != 0 && !out.method) {
+    out.placement_group = in.placement_group();
+    out.bundle_index = in.bundle_index();
+  }
   if (in.has_actor()) {
     Result<core::Resources> held = FromProto(in.actor().held());
     if (!held.ok()) return held.status();
@@ -140,6 +144,8 @@ void ToProto(const core::TaskClass& in, core::ClassId id, v1::TaskClass* out) {
   out->set_any_language(in.any_language);
   out->set_method(in.method);
   out->set_concurrency_group(in.group);
+  out->set_placement_group(in.placement_group);
+  if (in.placement_group != 0) out->set_bundle_index(in.bundle_index);
   if (in.actor) {
     v1::ActorOptions* options = out->mutable_actor();
     ToProto(in.actor->held, options->mutable_held());

@@ -19,6 +19,8 @@ namespace kiln::sessions {
 Result<core::TaskClass> FromProto(
     const v1::TaskClass& in, core::ProgramId program,
     const std::function<core::ProgramId(const std::string& root)>& python_host);
+// Errors: InvalidArgument (a number that is not finite, or negative).
+Result<core::Resources> FromProto(const v1::Resources& in);
 void ToProto(const core::TaskClass& in, core::ClassId id, v1::TaskClass* out);
 void ToProto(const core::Resources& in, v1::Resources* out);
 

@@ -141,6 +141,11 @@ Status Session::CarryOut(v1::PeerFrame& frame, Time now) {
     case v1::PeerFrame::kKillActor:
       core->OnActorKilled(frame.kill_actor().id(), frame.kill_actor().may_restart(), now);
       return Status();
+    case v1::PeerFrame::kCreateGroup:
+      return OnCreateGroup(*frame.mutable_create_group(), now);
+    case v1::PeerFrame::kRemoveGroup:
+      core->OnGroupRemoved(frame.remove_group().id(), now);
+      return Status();
     case v1::PeerFrame::FRAME_NOT_SET:
       break;
   }
@@ -266,6 +271,22 @@ Status Session::OnCreateActor(v1::CreateActor& create, Time now) {
   }
   if (named) SendActor(request_id, actor);
   return Status();
+}
+
+Status Session::OnCreateGroup(v1::CreateGroup& create, Time now) {
+  core::GroupSpec spec;
+  spec.id = create.id();
+  spec.session = number_;
+  spec.parent = create.parent_task_id();
+  for (const v1::Resources& bundle : create.bundles()) {
+    Result<core::Resources> resources = FromProto(bundle);
+    if (!resources.ok()) return CheckFrame(resources.status());
+    spec.bundles.push_back(std::move(*resources));
+  }
+  spec.name = std::move(*create.mutable_name());
+  spec.detached = create.detached();
+  spec.value = std::move(*create.mutable_value());
+  return CheckFrame(table_->context().core->OnGroupSubmitted(std::move(spec), now));
 }
 
 Status Session::OnFindActor(const v1::FindActor& find, Time now) {

@@ -79,6 +79,7 @@ class Session {
   Status OnSubmit(v1::Submit& submit, Time now);
   Status OnCreate(const v1::Create& create);
   Status OnCreateActor(v1::CreateActor& create, Time now);
+  Status OnCreateGroup(v1::CreateGroup& create, Time now);
   Status OnFindActor(const v1::FindActor& find, Time now);
   Status OnFinished(v1::Finished& finished, Time now);
   Status OnYielded(v1::Yielded& yielded, Time now);

@@ -9,7 +9,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
 sys.path.insert(0, str(CORPUS.parents[1] / "rpc"))
-from head import actor_pb2, session_pb2, task_pb2  # noqa: E402
+from head import actor_pb2, group_pb2, session_pb2, task_pb2  # noqa: E402
 
 LAST, PART, SKIP = 0, 1, 2
 MOVE, JUMP, READ, RELEASE, FORGE, WRITE, PUBLISH, LIE = range(8)
@@ -135,6 +135,16 @@ def sessions():
         (3, frame(returned=pb.Returned(task_ids=[id(1, 50)], leaving=True))), (0x80, b""))
     yield "actor_returned", frames(*setup, (3, frame(returned=pb.Returned(
         task_ids=[id(1, 40)]))), (3, frame(find_actor=pb.FindActor(id=id(1, 40)))), (0, make))
+    gang = frame(create_group=group_pb2.CreateGroup(
+        id=id(1, 60), bundles=[task_pb2.Resources(num_cpus=1)], name="gang", value=b"v"))
+    member = frame(task_class=task_pb2.TaskClass(
+        class_id=5, library="/l.so", function="G", placement_group=id(1, 60), bundle_index=-1,
+        resources=task_pb2.Resources(num_cpus=1)))
+    joins = frame(submit=pb.Submit(task_id=id(1, 61), class_id=5))
+    leaves = frame(remove_group=group_pb2.RemoveGroup(id=id(1, 60)))
+    yield "group", frames((0, gang), (0, member), (0, frame(want=pb.Want(ids=[id(1, 60)]))),
+                          (0, joins), (3, called(1, 61)), (1, leaves), (0, joins), (0x80, b""))
+    yield "group_removed", frames((0, gang), (0, member), (0, joins), (0, leaves), (0x83, b""), (0, gang))
     yield "hello_twice", frames((0, frame(hello=pb.Hello(protocol_version=1, kind=1))))
     yield "garbage", frames((0, b"\xff\xff\xff"), (1, b""), (2, b"\x0a\x05"))
 

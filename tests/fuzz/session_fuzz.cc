@@ -79,7 +79,7 @@ class World {
     v1::PeerFrame frame;
     if (frame.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
       Localize(frame);
-      detached_ = detached_ || frame.task_class().detached();
+      detached_ = detached_ || frame.task_class().detached() || frame.create_group().detached();
       sessions_[which].session->BeginBatch();
       sessions_[which].session->OnFrame(frame);
     } else {
@@ -159,6 +159,16 @@ class World {
         return frame.mutable_find_actor()->set_id(Local(frame.find_actor().id()));
       case Frame::kKillActor:
         return frame.mutable_kill_actor()->set_id(Local(frame.kill_actor().id()));
+      case Frame::kTaskClass:
+        return frame.mutable_task_class()->set_placement_group(
+            Local(frame.task_class().placement_group()));
+      case Frame::kCreateGroup: {
+        v1::CreateGroup& create = *frame.mutable_create_group();
+        create.set_id(Local(create.id()));
+        return create.set_parent_task_id(Local(create.parent_task_id()));
+      }
+      case Frame::kRemoveGroup:
+        return frame.mutable_remove_group()->set_id(Local(frame.remove_group().id()));
       case Frame::kPut:
         frame.mutable_put()->set_id(Local(frame.put().id()));
         return Localize(frame.mutable_put()->mutable_contained());
@@ -210,7 +220,6 @@ class World {
         return await.set_task_id(Local(await.task_id()));
       }
       case Frame::kHello:
-      case Frame::kTaskClass:
       case Frame::FRAME_NOT_SET:
         return;
     }
