@@ -150,7 +150,8 @@ def _define(session: _kiln.Session, options: ActorOptions, *, library: str, func
     """The kind of task that a constructor is under these options; the head has each once."""
     groups = tuple(sorted(options.concurrency_groups.items()))
     key = ("actor", library, function, name, concurrency, options.num_cpus, options.memory,
-           tuple(sorted(options.resources.items())), options.detached, options.max_restarts, groups)
+           tuple(sorted(options.resources.items())), options.detached, options.max_restarts, groups,
+           options.placement)
     kinds = _definitions.of(session).kinds
     kind = kinds.get(key)
     if kind is None:
@@ -161,7 +162,8 @@ def _define(session: _kiln.Session, options: ActorOptions, *, library: str, func
             memory=int(options.memory),
             resources={name: float(amount) for name, amount in options.resources.items()},
             detached=options.detached, max_restarts=options.max_restarts,
-            max_concurrency=concurrency, concurrency_groups=dict(groups), any_language=any_language)
+            max_concurrency=concurrency, concurrency_groups=dict(groups), any_language=any_language,
+            placement=options.placement)
     return kind
 
 

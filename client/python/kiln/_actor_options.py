@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, TypeVar, Union
 
 from kiln._options import MAX_RETURNS, ONLY_RAYS, check_amount, check_count
+from kiln._placement import ANYWHERE, Placement, take_placement
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,6 +38,7 @@ class ActorOptions(NamedTuple):
         max_pending_calls: Unfinished calls that one program may have; beyond it `remote` raises
             PendingCallsLimitExceeded. -1: no bound.
         concurrency_groups: Groups of methods with a number of calls of their own: {"io": 2}.
+        placement: The placement group it lives in, given as for tasks.
     """
 
     num_cpus: Union[float, None] = None
@@ -51,6 +53,7 @@ class ActorOptions(NamedTuple):
     max_concurrency: Union[int, None] = None
     max_pending_calls: int = -1
     concurrency_groups: dict[str, int] = {}
+    placement: Placement = ANYWHERE
 
     @property
     def detached(self) -> bool:
@@ -98,6 +101,7 @@ class ActorOptions(NamedTuple):
     def with_changes(self, changes: dict[str, Any]) -> ActorOptions:
         """These options with others; names and values are checked."""
         changes = {name: value for name, value in changes.items() if name not in _PASSED_OVER}
+        take_placement(changes)
         for name in ONLY_RAYS:
             if not changes.get(name):  # asks for nothing
                 changes.pop(name, None)

@@ -91,6 +91,7 @@ class Session:
         stream_window: int,
         detached: bool,
         any_language: bool,
+        placement: tuple[int, int],
     ) -> TaskKind: ...
     def define_method(
         self,
@@ -105,6 +106,10 @@ class Session:
         concurrency_group: str,
         any_language: bool,
     ) -> TaskKind: ...
+    def create_group(
+        self, bundles: list[tuple[float, int, dict[str, float]]], name: str, detached: bool, /
+    ) -> ObjectRef[Any]: ...
+    def remove_group(self, ref: ObjectRef[Any], /) -> None: ...
     def define_actor(
         self,
         *,
@@ -120,6 +125,7 @@ class Session:
         max_concurrency: int,
         concurrency_groups: dict[str, int],
         any_language: bool,
+        placement: tuple[int, int],
     ) -> TaskKind: ...
     def create_actor(
         self,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, Union
 
+from kiln._placement import ANYWHERE, Placement, take_placement
+
 # Options of Ray's tasks that mean nothing on one machine.
-ONLY_RAYS = ("scheduling_strategy", "runtime_env", "num_gpus", "accelerator_type", "label_selector")
+ONLY_RAYS = ("runtime_env", "num_gpus", "accelerator_type", "label_selector")
 MAX_RETURNS = 65_536  # limits::kMaxReturns
 
 
@@ -29,6 +31,8 @@ class TaskOptions(NamedTuple):
             None.
         max_calls: The worker process ends after so many calls of the function; 0: never.
         stream_window: Of a streaming task: items it may be ahead of who takes them; 0: no bound.
+        placement: The placement group it runs in: given as placement_group and
+            placement_group_bundle_index, or as Ray's scheduling_strategy.
     """
 
     num_cpus: float = 1
@@ -42,6 +46,7 @@ class TaskOptions(NamedTuple):
     name: Union[str, None] = None
     max_calls: int = 0
     stream_window: int = 0
+    placement: Placement = ANYWHERE
 
     def check(self) -> None:
         """Raises TypeError or ValueError for an option that is none."""
@@ -72,11 +77,12 @@ class TaskOptions(NamedTuple):
         """What tells kinds of tasks apart that differ in their options alone."""
         return (self.num_cpus, self.num_returns, self.max_retries, bool(self.retry_exceptions),
                 tuple(sorted(self.resources.items())), self.memory, self.timeout, self.priority,
-                self.stream_window)
+                self.stream_window, self.placement)
 
     def with_changes(self, changes: dict[str, Any]) -> TaskOptions:
         """These options with others; names and values are checked."""
         changes = dict(changes)
+        take_placement(changes)
         changes.pop("enable_task_events", None)
         for name in ONLY_RAYS:
             if not changes.get(name):  # asks for nothing

@@ -146,7 +146,7 @@ def _define_new(session: _kiln.Session, options: TaskOptions, *, library: str, f
         priority=options.priority,
         num_returns=max(options.num_returns, 1) if isinstance(options.num_returns, int) else 1,
         streaming=options.streaming, stream_window=options.stream_window,
-        detached=detached, any_language=any_language)
+        detached=detached, any_language=any_language, placement=options.placement)
 
 
 def _plain_arity(function: Any) -> tuple[int, float] | None:

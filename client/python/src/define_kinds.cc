@@ -22,6 +22,11 @@ using WireMethod =
     std::tuple<std::string, uint32_t, bool, uint32_t, std::string, std::optional<int32_t>, bool>;
 using WireClass = std::tuple<std::string, std::string, std::vector<WireMethod>, int32_t, uint32_t>;
 
+// See kiln._placement.
+using Placement = std::pair<uint64_t, int>;
+// CPUs, memory, custom resources.
+using Bundle = std::tuple<double, uint64_t, Amounts>;
+
 [[noreturn]] void ThrowError() {
   throw py::error_already_set();
 }
@@ -30,6 +35,11 @@ void SetResources(v1::Resources* out, double num_cpus, uint64_t memory, const Am
   out->set_num_cpus(num_cpus);
   out->set_memory_bytes(memory);
   for (const auto& [name, amount] : resources) (*out->mutable_custom())[name] = amount;
+}
+
+void SetPlacement(v1::TaskClass* out, const Placement& placement) {
+  out->set_placement_group(placement.first);
+  out->set_bundle_index(placement.second);
 }
 
 TaskKind Tell(Session& session, const v1::TaskClass& task_class, Reader reader) {
@@ -50,8 +60,9 @@ TaskKind Define(Session& session, const std::string& library, const std::string&
                 const std::string& name, double num_cpus, uint64_t memory, const Amounts& resources,
                 int max_retries, bool retry_exceptions, int64_t timeout_ms, int priority,
                 uint32_t num_returns, bool streaming, uint32_t stream_window, bool detached,
-                bool any_language) {
+                bool any_language, const Placement& placement) {
   v1::TaskClass out;
+  SetPlacement(&out, placement);
   out.set_library(library);
   out.set_function(function);
   out.set_name(name);
@@ -92,8 +103,10 @@ TaskKind DefineActor(Session& session, const std::string& library, const std::st
                      const std::string& name, double num_cpus, double held_cpus, uint64_t memory,
                      const Amounts& resources, bool detached, int max_restarts,
                      uint32_t max_concurrency,
-                     const std::map<std::string, uint32_t>& concurrency_groups, bool any_language) {
+                     const std::map<std::string, uint32_t>& concurrency_groups, bool any_language,
+                     const Placement& placement) {
   v1::TaskClass out;
+  SetPlacement(&out, placement);
   out.set_library(library);
   out.set_function(function);
   out.set_name(name);
@@ -178,6 +191,29 @@ py::tuple FindActor(Session& session, const std::string& name, const std::string
   return py::make_tuple(WrapRef(session, id), FromProto(found));
 }
 
+py::object CreateGroup(Session& session, const std::vector<Bundle>& bundles,
+                       const std::string& name, bool detached) {
+  if (!session.CheckUsable()) ThrowError();
+  v1::CreateGroup request;
+  for (const auto& [num_cpus, memory, custom] : bundles) {
+    SetResources(request.add_bundles(), num_cpus, memory, custom);
+  }
+  request.set_name(name);
+  request.set_detached(detached);
+  request.set_value(Encode(Py_None, Reader::kAny)->ToString());
+  Result<ObjectId> id = session.peer().CreateGroup(std::move(request));
+  if (!id.ok()) {
+    SetError(id.status());
+    ThrowError();
+  }
+  return WrapRef(session, *id);
+}
+
+void RemoveGroup(Session& session, py::handle ref) {
+  if (!session.CheckUsable()) ThrowError();
+  session.peer().RemoveGroup(IdOf(ref.ptr()));
+}
+
 }  // namespace
 
 void AddKinds(py::class_<Session, std::shared_ptr<Session>>& session) {
@@ -186,7 +222,8 @@ void AddKinds(py::class_<Session, std::shared_ptr<Session>>& session) {
            py::arg("name"), py::arg("num_cpus"), py::arg("memory"), py::arg("resources"),
            py::arg("max_retries"), py::arg("retry_exceptions"), py::arg("timeout_ms"),
            py::arg("priority"), py::arg("num_returns"), py::arg("streaming"),
-           py::arg("stream_window"), py::arg("detached"), py::arg("any_language"))
+           py::arg("stream_window"), py::arg("detached"), py::arg("any_language"),
+           py::arg("placement"))
       .def("define_method", &DefineMethod, py::kw_only(), py::arg("function"), py::arg("name"),
            py::arg("max_retries"), py::arg("retry_exceptions"), py::arg("num_returns"),
            py::arg("streaming"), py::arg("stream_window"), py::arg("concurrency_group"),
@@ -194,7 +231,10 @@ void AddKinds(py::class_<Session, std::shared_ptr<Session>>& session) {
       .def("define_actor", &DefineActor, py::kw_only(), py::arg("library"), py::arg("function"),
            py::arg("name"), py::arg("num_cpus"), py::arg("held_cpus"), py::arg("memory"),
            py::arg("resources"), py::arg("detached"), py::arg("max_restarts"),
-           py::arg("max_concurrency"), py::arg("concurrency_groups"), py::arg("any_language"))
+           py::arg("max_concurrency"), py::arg("concurrency_groups"), py::arg("any_language"),
+           py::arg("placement"))
+      .def("create_group", &CreateGroup)
+      .def("remove_group", &RemoveGroup)
       .def("create_actor", &CreateActor)
       .def("find_actor", &FindActor)
       .def("kill_actor", [](Session& self, py::handle ref, bool may_restart) {

@@ -19,7 +19,8 @@ __all__ = ["ActorPool", "list_named_actors", "tqdm", "trange"]
 
 _HOMES = {"ActorPool": "actor_pool", "list_named_actors": "_named_actors", "tqdm": "_progress",
           "trange": "_progress"}
-_MODULES = ("actor_pool", "concurrent", "joblib", "multiprocessing", "queue", "testing")
+_MODULES = ("actor_pool", "concurrent", "joblib", "multiprocessing", "placement_group", "queue",
+            "scheduling_strategies", "testing")
 
 
 def __getattr__(name: str) -> Any:
