@@ -151,6 +151,12 @@ Result<v1::ListSessionsResponse> HeadClient::ListSessions(const v1::ListRequest&
       Call(*this, kStateAnswer).Unary(stubs_->state, &v1::State::Stub::ListSessions, request));
 }
 
+Result<v1::ListPlacementGroupsResponse> HeadClient::ListPlacementGroups(
+    const v1::ListRequest& request) {
+  return InTime(Call(*this, kStateAnswer)
+                    .Unary(stubs_->state, &v1::State::Stub::ListPlacementGroups, request));
+}
+
 Result<v1::ListActorsResponse> HeadClient::ListActors(const v1::ListRequest& request) {
   return InTime(
       Call(*this, kMemoryAnswer).Unary(stubs_->state, &v1::State::Stub::ListActors, request));

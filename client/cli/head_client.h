@@ -41,6 +41,7 @@ class HeadClient {
   Result<v1::ListObjectsResponse> ListObjects(const v1::ListRequest& request);
   Result<v1::ListWorkersResponse> ListWorkers(const v1::ListRequest& request);
   Result<v1::ListSessionsResponse> ListSessions(const v1::ListRequest& request);
+  Result<v1::ListPlacementGroupsResponse> ListPlacementGroups(const v1::ListRequest& request);
   Result<v1::ListActorsResponse> ListActors(const v1::ListRequest& request);
   // Errors also: DeadlineExceeded (no answer within `patience`).
   Result<v1::StopResponse> Stop(const v1::StopRequest& request, milliseconds patience);

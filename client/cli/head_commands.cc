@@ -64,13 +64,14 @@ void AddStatus(CLI::App& parent, Invocation* invocation) {
 namespace {
 
 std::string CheckListed(const std::string& what) {
-  static const std::vector<std::string> kWhat = {"tasks",  "objects", "workers",
-                                                 "actors", "jobs",    "sessions"};
+  static const std::vector<std::string> kWhat = {
+      "tasks", "objects", "workers", "actors", "placement-groups", "jobs", "sessions"};
   if (std::find(kWhat.begin(), kWhat.end(), what) != kWhat.end()) return "";
   std::string nearest = Nearest(what, kWhat);
   return "cannot list '" + what + "'; " +
-         (nearest.empty() ? "it can be tasks, objects, workers, actors, jobs or sessions"
-                          : "perhaps you mean '" + nearest + "'");
+         (nearest.empty()
+              ? "it can be tasks, objects, workers, actors, placement-groups, jobs or sessions"
+              : "perhaps you mean '" + nearest + "'");
 }
 
 std::string CheckFilter(const std::string& filter) {
@@ -94,9 +95,12 @@ void AddRowOptions(CLI::App& app, ListOptions* options) {
 
 void AddList(CLI::App& parent, Invocation* invocation) {
   Command<ListOptions> command(
-      parent, "list", "List tasks, objects, workers, actors, jobs or sessions", invocation);
+      parent, "list", "List tasks, objects, workers, actors, placement groups, jobs or sessions",
+      invocation);
   ListOptions& o = *command.options;
-  command.app->add_option("what", o.what, "tasks, objects, workers, actors, jobs or sessions")
+  command.app
+      ->add_option("what", o.what,
+                   "tasks, objects, workers, actors, placement-groups, jobs or sessions")
       ->required()
       ->type_name("");
   AddRowOptions(*command.app, &o);

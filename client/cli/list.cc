@@ -1,6 +1,8 @@
 // `kiln list WHAT`: what the head knows, as a table or as JSON.
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 #include "client/cli/commands.h"
 #include "client/cli/exit_codes.h"
@@ -114,6 +116,32 @@ Table MakeTable(const v1::ListActorsResponse& response) {
   return table;
 }
 
+// "2 CPU, 1 disk"; of a group's bundles one after the other, in braces.
+std::string AmountsText(const v1::Resources& amounts) {
+  std::string text;
+  const auto add = [&](const std::string& amount) { text += (text.empty() ? "" : ", ") + amount; };
+  if (amounts.num_cpus() != 0) add(FormatNumber(amounts.num_cpus()) + " CPU");
+  if (amounts.memory_bytes() != 0) add(FormatSize(amounts.memory_bytes()) + " memory");
+  const std::map<std::string, double> custom(amounts.custom().begin(), amounts.custom().end());
+  for (const auto& [name, amount] : custom) add(FormatNumber(amount) + " " + name);
+  return text.empty() ? "nothing" : text;
+}
+
+Table MakeTable(const v1::ListPlacementGroupsResponse& response) {
+  Table table{{{"id"}, {"name"}, {"state"}, {"bundles"}, {"used"}, {"session", true}, {"detail"}},
+              {}};
+  for (const auto& row : response.groups()) {
+    std::string bundles;
+    for (const auto& bundle : row.bundles()) {
+      bundles += (bundles.empty() ? "{" : " {") + AmountsText(bundle) + "}";
+    }
+    table.rows.push_back({row.id(), row.name(), row.state(), bundles, AmountsText(row.used()),
+                          row.session_number() == 0 ? "detached" : Text(row.session_number()),
+                          row.detail()});
+  }
+  return table;
+}
+
 Table MakeTable(const v1::ListSessionsResponse& response) {
   Table table{{{"number", true},
                {"kind"},
@@ -219,6 +247,10 @@ int RunList(Console& console, const ListOptions& options) {
   if (options.what == "actors") {
     return print(
         head.ListActors(request), [](const auto& r) -> auto& { return r.actors(); });
+  }
+  if (options.what == "placement-groups") {
+    return print(
+        head.ListPlacementGroups(request), [](const auto& r) -> auto& { return r.groups(); });
   }
   return print(
       head.ListSessions(request), [](const auto& r) -> auto& { return r.sessions(); });

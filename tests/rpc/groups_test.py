@@ -78,6 +78,7 @@ class Groups(HeadTest):
                          ("gang", "CREATED", driver.welcome.session_number, cpus(1, 0.5)))
         self.assertEqual(self.head.status().used.num_cpus, 1.5)
         self.assertEqual(dict(self.head.status().used.custom), {})
+        self.assertIn("{1 CPU} {0.5 CPU}", self.head.run("list", "placement-groups").stdout)
         driver.member(ADD, "Add", group, bundle_index=0)
         self.assertEqual(driver.number(driver.add()), 3)
         driver.remove(group)
