@@ -59,7 +59,7 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
     state.BuryOwned(*worker);
     state.RemoveOwned(*worker);
     state.CancelSubmitted(session);
-    state.DropStreams(session);
+    if (const Session* left = state.sessions.Find(worker->session)) state.DropStreams(*left);
     state.LoseTasks(*worker, reason);
     if (worker->actor) state.LoseActor(*worker->actor, worker->pid, reason);
     if (Session* closed = state.sessions.Find(worker->session)) {
@@ -167,15 +167,16 @@ void Core::State::OnStartFailed(Program& program, const std::string& reason) {
     program.backoff = limits::kStartBackoffMost;
     std::vector<TaskId> ids;
     tasks.ForEach([&](const Task& task) {
-      const bool hit = task.state == TaskState::kReady &&
+      const bool hit = task.state == TaskState::kReady && !task.is_call &&
                        classes.ShapeOfClass(task.task_class).program == program.id;
       if (hit) ids.push_back(task.id);
     });
     std::sort(ids.begin(), ids.end());
     for (TaskId id : ids) {
-      Task& task = *tasks.Find(id);
-      FailTask(task,
-               MakeError(task, ErrorKind::kWorkerCrashed, "no worker could be started: " + reason));
+      Task* task = tasks.Find(id);
+      if (task == nullptr) continue;  // it was an actor's that has ended with its constructor
+      FailTask(*task, MakeError(*task, ErrorKind::kWorkerCrashed,
+                                "no worker could be started: " + reason));
     }
   }
   program.retry_at = now + program.backoff;

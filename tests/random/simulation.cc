@@ -208,6 +208,7 @@ void Simulation::OnEnded(const TaskEnded& ended) {
 }
 
 void Simulation::OnRun(const RunTask& run) {
+  if (calls_.ActorOf(run.task) && !Addressee(run.worker)) return;  // lost after that was decided
   Check(processes_.contains(run.worker), "runs a task on an unknown worker");
   Process& process = processes_.at(run.worker);
   const auto task = core_.FindTask(run.task);

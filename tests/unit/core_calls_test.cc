@@ -260,5 +260,44 @@ TEST_CASE("what a call had submitted is cancelled when its actor dies") {
   CHECK(h.ErrorOf(child).kind == ErrorKind::kCancelled);
 }
 
+TEST_CASE("calls that wait for their turn need no worker, and do not fail for lack of one") {
+  ActorHarness h;
+  const ActorId actor = h.Alive();
+  h.Call(actor);
+  h.Call(actor);
+  const TaskId waits = h.Call(actor);
+  h.auto_ready = false;
+  while (h.CountWorkers(kLibraryHost) > 0) {
+    for (const auto& [id, worker] : std::map(h.workers)) {
+      if (worker.program == kLibraryHost) h.Lose(id, "exited with code 1");
+    }
+  }
+  const TaskId other = h.Submit(ActorHarness::Library());
+  for (int i = 0; h.StateOf(other) == "READY" && i < 20; ++i) {
+    h.Advance(limits::kStartBackoffMost);
+    for (const auto& [id, worker] : std::map(h.workers)) {
+      if (worker.program == kLibraryHost) h.Lose(id, "exited with code 1");
+    }
+  }
+  CHECK(h.StateOf(other) == "FAILED");
+  CHECK(h.StateOf(waits) == "READY");
+}
+
+TEST_CASE("an actor whose process cannot be started takes with it what its calls wait for") {
+  ActorHarness h;
+  h.auto_ready = false;
+  const ActorId actor = h.Create(ActorHarness::Counter());
+  const ActorId second = h.Create(ActorHarness::Counter());
+  const TaskId call = h.Call(actor);
+  for (int i = 0; h.Row(actor).state == "PENDING" && i < 20; ++i) {
+    for (const auto& [id, worker] : std::map(h.workers)) {
+      if (worker.program == CoreHarness::kProgram) h.Lose(id, "exited with code 1");
+    }
+    h.Advance(limits::kStartBackoffMost);
+  }
+  CHECK(h.ErrorOf(call).message.find("no worker could be started") != std::string::npos);
+  CHECK(h.Row(second).state == "DEAD");
+}
+
 }  // namespace
 }  // namespace kiln::core
