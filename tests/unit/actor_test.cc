@@ -234,7 +234,8 @@ TEST_CASE_METHOD(Fixture, "handles travel as arguments and inside values", "[act
   CHECK_THROWS_AS(session.Get(session.FromId<AnyActor>(session.Put(5).id())), TypeMismatchError);
 }
 
-TEST_CASE_METHOD(Fixture, "copies of a handle share one reference, and with the last the actor ends",
+TEST_CASE_METHOD(Fixture,
+                 "copies of a handle share one reference, and with the last the actor ends",
                  "[actor]") {
   const int before = Account::destroyed;
   {
