@@ -40,7 +40,8 @@ void Core::OnSessionClosed(SessionNumber number, Time now) {
   state.CancelRooted(number);
   state.Settle();
   state.CloseProgram(program);
-  if (Session* closed = state.sessions.Find(number)) state.ForgetIfDone(*closed);
+  session->closing = false;
+  state.ForgetIfDone(*session);
   state.Finish();
 }
 
@@ -134,6 +135,7 @@ void Core::State::EndExpiry(ObjectId id) {
 
 void Core::State::CloseSession(Session& session) {
   session.open = false;
+  session.closing = true;
   DropAllReferences(session);
   for (ObjectId id : std::exchange(session.created, {})) Lose(*objects.Find(id));
 }

@@ -59,12 +59,11 @@ void Core::OnWorkerLost(WorkerId id, const std::string& reason, Time now) {
     state.BuryOwned(*worker);
     state.RemoveOwned(*worker);
     state.CancelSubmitted(session);
-    if (const Session* left = state.sessions.Find(worker->session)) state.DropStreams(*left);
+    state.DropStreams(session);
     state.LoseTasks(*worker, reason);
     if (worker->actor) state.LoseActor(*worker->actor, worker->pid, reason);
-    if (Session* closed = state.sessions.Find(worker->session)) {
-      state.ForgetIfDone(*closed);
-    }
+    session.closing = false;
+    state.ForgetIfDone(session);
   }
   state.timers.Remove({worker->start_due, TimerKind::kWorkerStart, id});
   state.timers.Remove({worker->leave_due, TimerKind::kWorkerLeave, id});

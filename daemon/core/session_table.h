@@ -31,6 +31,7 @@ struct Session {
   SessionNumber root = number;  // of what its threads submit outside of tasks
   bool is_actor = false;        // of a worker that hosts an actor or did
   bool open = true;             // a closed one stays until its last task has ended
+  bool closing = false;         // closed by the event under way, which still needs it
   bool keeps_ready = false;     // workers of its program, while it is open
 
   IdTable<Reference> references;
@@ -43,7 +44,7 @@ struct Session {
   uint64_t tasks = 0;
 
   // A closed one that nothing needs any more.
-  bool done() const { return !open && tasks == 0 && rooted == 0; }
+  bool done() const { return !open && !closing && tasks == 0 && rooted == 0; }
 
   // As the root of tasks.
   uint64_t rooted = 0;       // unfinished ones

@@ -299,5 +299,17 @@ TEST_CASE("an actor whose process cannot be started takes with it what its calls
   CHECK(h.Row(second).state == "DEAD");
 }
 
+TEST_CASE(
+    "a lost worker whose last unfinished task was a constructor it had submitted is forgotten") {
+  ActorHarness h(1);
+  const TaskId task = h.Submit(ActorHarness::Own());
+  const WorkerId worker = h.WorkerOf(task);
+  const SessionNumber session = h.workers.at(worker).session;
+  const ActorId actor = h.Create(ActorHarness::Counter(), "", {.session = session, .parent = task});
+  h.Lose(worker);
+  CHECK(h.Row(actor).state == "DEAD");
+  for (const SessionRow& row : h.core.ListSessions()) CHECK(row.number != session);
+}
+
 }  // namespace
 }  // namespace kiln::core
