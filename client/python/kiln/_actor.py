@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from kiln import _current_actor, _definitions, _kiln, _session
 from kiln._actor_handle import ActorHandle, check_signature
 from kiln._actor_info import ActorInfo, arity_of, info_of, info_of_wire, is_async, name_of
 from kiln._actor_options import ACTOR_DEFAULTS, ActorOptions
+from kiln._remote import library_path
 
 T = TypeVar("T")
 
@@ -256,7 +256,4 @@ def cpp_actor(library: str, name: str) -> CppActorClass:
     Raises:
         FileNotFoundError: There is no such library.
     """
-    path = os.path.abspath(library)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no task library {path}")
-    return CppActorClass(path, name, ACTOR_DEFAULTS)
+    return CppActorClass(library_path(library), name, ACTOR_DEFAULTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, TypeVar, Union
 
-from kiln._options import MAX_RETURNS, ONLY_RAYS, check_amount, check_count
+from kiln._options import MAX_RETURNS, ONLY_RAYS, check_amount, check_call_options, check_count
 from kiln._placement import ANYWHERE, Placement, take_placement
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -166,21 +166,7 @@ class MethodOptions(NamedTuple):
         """These options with others; names and values are checked."""
         changes = {name: value for name, value in changes.items()
                    if name not in _PASSED_OVER and name != "tensor_transport"}
-        if "_generator_backpressure_num_objects" in changes:  # Ray's private name
-            changes["stream_window"] = changes.pop("_generator_backpressure_num_objects")
-        unknown = sorted(set(changes) - set(self._fields))
-        if unknown:
-            raise ValueError(f"unknown option {', '.join(unknown)}; options of a method are "
-                             f"{', '.join(self._fields)}")
-        retry = changes.get("retry_exceptions")
-        if isinstance(retry, (list, tuple)):
-            for kind in retry:
-                if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                    raise TypeError(f"retry_exceptions: {kind!r} is no exception class")
-            changes["retry_exceptions"] = tuple(retry)
-        elif retry is not None and not isinstance(retry, bool):
-            raise TypeError(f"retry_exceptions is {retry!r}; it must be a bool or a list of "
-                            f"exception classes")
+        check_call_options(changes, "method", self._fields)
         for name in ("concurrency_group", "stream_window", "retry_exceptions"):
             if name in changes and changes[name] is None:
                 del changes[name]

@@ -87,27 +87,36 @@ class TaskOptions(NamedTuple):
         for name in ONLY_RAYS:
             if not changes.get(name):  # asks for nothing
                 changes.pop(name, None)
-        if "_generator_backpressure_num_objects" in changes:  # Ray's private name
-            changes["stream_window"] = changes.pop("_generator_backpressure_num_objects")
-        unknown = sorted(set(changes) - set(self._fields))
-        if unknown:
-            raise ValueError(f"unknown option {', '.join(unknown)}; options of a task are "
-                             f"{', '.join(self._fields)}")
-        retry = changes.get("retry_exceptions")
-        if isinstance(retry, (list, tuple)):
-            for kind in retry:
-                if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                    raise TypeError(f"retry_exceptions: {kind!r} is no exception class")
-            changes["retry_exceptions"] = tuple(retry)
-        elif retry is not None and not isinstance(retry, bool):
-            raise TypeError(f"retry_exceptions is {retry!r}; it must be a bool or a list of "
-                            f"exception classes")
+        check_call_options(changes, "task", self._fields)
         for name in ("resources", "memory", "max_retries", "num_cpus", "stream_window"):
             if name in changes and changes[name] is None:  # Ray's way of saying "the default"
                 del changes[name]
         changed = self._replace(**changes)
         changed.check()
         return changed
+
+
+def check_call_options(changes: dict[str, Any], of: str, known: tuple[str, ...]) -> None:
+    """What changes of a task's and of a method's options have in common, brought to one form.
+
+    Raises:
+        TypeError, ValueError: One is unknown, or retry_exceptions is none.
+    """
+    if "_generator_backpressure_num_objects" in changes:  # Ray's private name
+        changes["stream_window"] = changes.pop("_generator_backpressure_num_objects")
+    unknown = sorted(set(changes) - set(known))
+    if unknown:
+        raise ValueError(f"unknown option {', '.join(unknown)}; options of a {of} are "
+                         f"{', '.join(known)}")
+    retry = changes.get("retry_exceptions")
+    if isinstance(retry, (list, tuple)):
+        for kind in retry:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise TypeError(f"retry_exceptions: {kind!r} is no exception class")
+        changes["retry_exceptions"] = tuple(retry)
+    elif retry is not None and not isinstance(retry, bool):
+        raise TypeError(f"retry_exceptions is {retry!r}; it must be a bool or a list of "
+                        f"exception classes")
 
 
 def check_amount(name: str, amount: Any) -> None:

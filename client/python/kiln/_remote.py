@@ -264,6 +264,14 @@ class CppFunction:
         return f"cpp_function({self._library!r}, {self._function!r})"
 
 
+def library_path(library: str) -> str:
+    """The absolute path of a task library. Raises: FileNotFoundError."""
+    path = os.path.abspath(library)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no task library {path}")
+    return path
+
+
 def cpp_function(library: str, function: str) -> CppFunction:
     """A function that a task library registers with KILN_TASK.
 
@@ -277,10 +285,7 @@ def cpp_function(library: str, function: str) -> CppFunction:
     Raises:
         FileNotFoundError: There is no such library.
     """
-    path = os.path.abspath(library)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no task library {path}")
-    return CppFunction(path, function, DEFAULTS)
+    return CppFunction(library_path(library), function, DEFAULTS)
 
 
 def explain_argument(place: int | str, error: BaseException) -> BaseException:
