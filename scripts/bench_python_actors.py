@@ -41,8 +41,10 @@ class _Manager(multiprocessing.managers.BaseManager):
 _Manager.register("Counter", Counter)
 
 
-def _serve(connection: multiprocessing.connection.Connection) -> None:
+def _serve(connection: multiprocessing.connection.Connection,
+           other_end: multiprocessing.connection.Connection) -> None:
     """A Pipe server, as programs write them: a method's name and its arguments for a result."""
+    other_end.close()  # a fork has it too, and would wait for itself
     counter = Counter()
     with contextlib.suppress(EOFError):
         while True:
@@ -53,7 +55,7 @@ def _serve(connection: multiprocessing.connection.Connection) -> None:
 @contextlib.contextmanager
 def pipe_server() -> Iterator[multiprocessing.connection.Connection]:
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=_serve, args=(there,))
+    process = multiprocessing.Process(target=_serve, args=(there, here))
     process.start()
     there.close()
     try:
