@@ -67,6 +67,7 @@ class KeeperProcess {
   void KillStuckServers();
   void OnSignal(const Message& message);
   void SendSignal(Launches::iterator it, int signal, bool group);
+  void SignalStrays();
   void Reap();
   static void SetEnded(Launched& launch, int wait_status);
   void TellNotStarted(uint64_t id, StartStep step, int error_number);
@@ -90,7 +91,9 @@ class KeeperProcess {
   ForkOrders forks_;
   std::map<pid_t, Reaped> reaped_;  // while a fork may have ended before it was told of
   std::deque<std::pair<Message, UniqueFd>> outbox_;
-  size_t ended_ = 0;  // launches with `ended`
+  size_t ended_ = 0;                                     // launches with `ended`
+  Clock::time_point look_at_{};                          // no look at what they left behind before
+  std::vector<std::pair<uint64_t, int>> group_signals_;  // launch and signal, for SignalStrays
   std::string mark_prefix_;
 };
 
