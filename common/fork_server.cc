@@ -182,7 +182,10 @@ bool ForkServer::Fork(const Received& received, const ForkOrder& order,
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);
   answer.forked_ns = MonotonicNanoseconds();
-  const pid_t middle = fork();
+  // The middle one runs in this process's memory until it ends, so the pages are copied once. Its
+  // fork is as one of this process, but for whose child it is; and the worker, which has a copy of
+  // the stack as it is then, goes on from here. Linux's vfork promises that.
+  const pid_t middle = vfork();
   if (middle == 0) {
     const pid_t self = getpid();
     const pid_t worker = fork();
