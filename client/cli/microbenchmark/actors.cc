@@ -9,12 +9,12 @@ namespace {
 
 class Counter {
  public:
-  int Add(int by) { return count_ += by; }
+  int Increment() { return ++count_; }
 
  private:
   int count_ = 0;
 };
-KILN_ACTOR(Counter, &Counter::Add);
+KILN_ACTOR(Counter, &Counter::Increment);
 
 constexpr int kBatch = 10'000;  // calls submitted before the first is waited for
 constexpr int kManyActors = 1'000;
@@ -22,7 +22,7 @@ constexpr int kManyActors = 1'000;
 double RunBatch(const Session& session, const ActorHandle<Counter>& counter) {
   std::vector<Ref<int>> refs;
   refs.reserve(kBatch);
-  for (int i = 0; i < kBatch; ++i) refs.push_back(counter.Call(&Counter::Add, 1));
+  for (int i = 0; i < kBatch; ++i) refs.push_back(counter.Call(&Counter::Increment));
   session.Get(refs);
   return kBatch;
 }
@@ -35,8 +35,8 @@ Status MeasureActors(Report* report) {
   const Session& session = bench->session;
   {
     ActorHandle<Counter> counter = session.Create<Counter>();
-    session.Get(counter.Call(&Counter::Add, 1));
-    auto call = [&] { session.Get(counter.Call(&Counter::Add, 1)); };
+    session.Get(counter.Call(&Counter::Increment));
+    auto call = [&] { session.Get(counter.Call(&Counter::Increment)); };
     report->Rate("1:1 actor calls sync", "calls/s", call);
     report->Rate("1:1 actor calls sync, think 20 us", "calls/s", call,
                  {.think = std::chrono::microseconds(20)});
@@ -45,14 +45,14 @@ Status MeasureActors(Report* report) {
                        [&] { return RunBatch(session, counter); });
   }
   report->Rate("actor created and its first answer", "actors/s",
-               [&] { session.Get(session.Create<Counter>().Call(&Counter::Add, 1)); });
+               [&] { session.Get(session.Create<Counter>().Call(&Counter::Increment)); });
   report->Milliseconds("1,000 actors created, called, killed", 3, [&] {
     const int count = report->quick() ? kManyActors / 10 : kManyActors;
     std::vector<ActorHandle<Counter>> actors;
     std::vector<Ref<int>> refs;
     for (int i = 0; i < count; ++i) {
       actors.push_back(session.Create<Counter>());
-      refs.push_back(actors.back().Call(&Counter::Add, 1));
+      refs.push_back(actors.back().Call(&Counter::Increment));
     }
     session.Get(refs);
     for (const ActorHandle<Counter>& actor : actors) session.Kill(actor);
