@@ -90,11 +90,11 @@ class Executor : public peer::TaskHost, private CallRunner {
   std::deque<v1::Run> nested_;   // for the task that is blocked
   std::vector<Running*> stack_;  // innermost last; of an actor all that run, in any order
   bool blocked_ = false;         // the innermost task waits
-  bool is_actor_ = false;
+  std::atomic<bool> is_actor_ = false;
   std::atomic<bool> leave_ = false;  // an outcome said that this process is to end
   bool leaving_ = false;             // the head wants this actor to end
   bool exiting_ = false;             // the actor has asked for its end: no call is begun any more
-  std::unique_ptr<ConcurrentCalls> concurrent_;  // set once, before the first call
+  std::unique_ptr<ConcurrentCalls> concurrent_;  // set once, by the constructor
 };
 
 }  // namespace kiln::worker
