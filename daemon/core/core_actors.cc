@@ -51,16 +51,8 @@ Result<ActorId> Core::OnActorSubmitted(ActorSpec spec, Time now) {
     for (ObjectId id : actor.refs) state.Pin(*state.objects.Find(id));
     for (ObjectId id : actor.nested_refs) state.Pin(*state.objects.Find(id));
   }
-  const std::string never = state.NeverFits(task_class);
-  if (!state.sessions.Find(task.root)->open) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kCancelled,
-                                         "the session it would live for has ended"));
-  } else if (unknown != 0) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kObjectLost,
-                                         "argument " + FormatRef(unknown) +
-                                             " is unknown: it was released or never made"));
-  } else if (!never.empty()) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable, never));
+  if (std::optional<ErrorInfo> error = state.WhyNeverRuns(task, unknown)) {
+    state.FailTask(task, std::move(*error));
   } else if (state.actors.alive() > limits::kMaxActors) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kResourceExhausted,
                                          "there are " + std::to_string(limits::kMaxActors) +

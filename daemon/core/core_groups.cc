@@ -32,7 +32,7 @@ Status Core::OnGroupSubmitted(GroupSpec spec, Time now) {
   error.task = "placement group";
   if (!state.sessions.Find(group.root)->open) {
     error.kind = ErrorKind::kCancelled;
-    error.message = "the session it would live for has ended";
+    error.message = "the session it belongs to has ended";
   } else if (!lacking.empty()) {
     error.kind = ErrorKind::kUnschedulable;
     error.message = "the placement group asks for more than the head has: " + lacking;

@@ -53,6 +53,8 @@ struct Core::State {
   // Returns: the first ref that is unknown; 0 if all are known.
   ObjectId PinArguments(Task& task, std::vector<ObjectId> refs,
                         const std::vector<ObjectId>& nested_refs);
+  // `unknown`: as PinArguments returned it.
+  std::optional<ErrorInfo> WhyNeverRuns(const Task& task, ObjectId unknown) const;
   void AwaitArguments(Task& task);
   void MakeReady(Task& task);
   bool MayRunAgain(const Task& task) const;

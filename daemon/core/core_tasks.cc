@@ -31,22 +31,14 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   state.UseCredit(session, task.args.size());
   const ObjectId unknown = state.PinArguments(task, std::move(refs), nested_refs);
   const TaskClass& task_class = state.classes.Get(task.task_class);
-  const std::string never = state.NeverFits(task_class);
   if (actor && actor->state != ActorState::kDead) {
     task.actor = actor;
     task.is_call = true;
     state.Pin(*state.objects.Find(actor->id));
     state.Enqueue(task);
   }
-  if (!state.sessions.Find(task.root)->open) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kCancelled,
-                                         "the session it would run for has ended"));
-  } else if (unknown != 0) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kObjectLost,
-                                         "argument " + FormatRef(unknown) +
-                                             " is unknown: it was released or never made"));
-  } else if (!never.empty()) {
-    state.FailTask(task, state.MakeError(task, ErrorKind::kUnschedulable, never));
+  if (std::optional<ErrorInfo> error = state.WhyNeverRuns(task, unknown)) {
+    state.FailTask(task, std::move(*error));
   } else if (task_class.method && !task.actor) {
     ErrorInfo death = state.MakeError(
         task, ErrorKind::kActorDied, "the actor is unknown: it is dead, and nobody referred to it");
@@ -61,6 +53,20 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   }
   state.Finish();
   return {};
+}
+
+std::optional<ErrorInfo> Core::State::WhyNeverRuns(const Task& task, ObjectId unknown) const {
+  if (!sessions.Find(task.root)->open) {
+    return MakeError(task, ErrorKind::kCancelled, "the session it belongs to has ended");
+  }
+  if (unknown != 0) {
+    return MakeError(
+        task, ErrorKind::kObjectLost,
+        "argument " + FormatRef(unknown) + " is unknown: it was released or never made");
+  }
+  std::string never = NeverFits(classes.Get(task.task_class));
+  if (never.empty()) return std::nullopt;
+  return MakeError(task, ErrorKind::kUnschedulable, std::move(never));
 }
 
 void Core::OnTaskFinished(WorkerId worker_id, TaskId task_id, TaskOutcome&& outcome, Time now) {

@@ -150,7 +150,7 @@ class CoreHarness {
     TaskOutcome outcome;
     outcome.failed = true;
     outcome.retryable = retryable;
-    outcome.results.push_back({EncodeError(error), {}});
+    outcome.results.emplace_back().value = EncodeError(error);
     Report(task, std::move(outcome));
   }
   void Report(TaskId task, TaskOutcome outcome) {
