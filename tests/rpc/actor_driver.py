@@ -62,7 +62,7 @@ class Driver(Stream):
         return task
 
     def find(self, name="", namespace="", actor=0, request_id=7):
-        self.send(frame(find_actor=session_pb2.FindActor(
+        self.send(frame(find_actor=actor_pb2.FindActor(
             request_id=request_id, id=actor, name=name, namespace=namespace)))
         return self.next("actor_answer")
 

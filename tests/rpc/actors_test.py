@@ -196,7 +196,7 @@ class Names(ActorsTest):
         driver = self.drive()
         first = driver.create(name="counter")
         driver.next("actor_answer")
-        driver.send(frame(kill_actor=session_pb2.KillActor(id=first)))
+        driver.send(frame(kill_actor=actor_pb2.KillActor(id=first)))
         second = driver.create(name="counter")
         self.assertEqual(driver.next("actor_answer").id, second)
         self.close(driver)
@@ -212,8 +212,8 @@ class Names(ActorsTest):
 
     def test_unknown_ids_are_passed_over(self):
         driver = self.drive()
-        driver.send(frame(kill_actor=session_pb2.KillActor(id=UNKNOWN)),
-                    frame(kill_actor=session_pb2.KillActor(id=UNKNOWN, may_restart=True)),
+        driver.send(frame(kill_actor=actor_pb2.KillActor(id=UNKNOWN)),
+                    frame(kill_actor=actor_pb2.KillActor(id=UNKNOWN, may_restart=True)),
                     frame(retain=session_pb2.Retain(ids=[UNKNOWN])),
                     frame(release=session_pb2.Release(ids=[UNKNOWN])))
         self.assertEqual(driver.find(actor=UNKNOWN).pending_calls, 0)

@@ -9,7 +9,7 @@ import unittest
 
 import grpc
 import values
-from head import EXAMPLES, HeadTest, session_pb2, task_pb2
+from head import EXAMPLES, HeadTest, session_pb2, stream_pb2, task_pb2
 from stream import DRIVER, WORKER, Stream, frame, hello
 
 SEED = int(os.environ.get("KILN_FUZZ_SEED", "1"))
@@ -113,16 +113,16 @@ class Talker:
         return frame(cancel=session_pb2.Cancel(id=self.id(), force=self.rng.random() < 0.1))
 
     def stream_consumed(self):
-        return frame(stream_consumed=session_pb2.StreamConsumed(
+        return frame(stream_consumed=stream_pb2.StreamConsumed(
             task_id=self.id(), count=self.rng.choice([0, 0, 1, 2**64 - 1]),
             dropped=self.rng.random() < 0.3))
 
     def await_item(self):
-        return frame(await_item=session_pb2.AwaitItem(
+        return frame(await_item=stream_pb2.AwaitItem(
             blocked_task_id=self.id(), task_id=self.id(), count=self.rng.randrange(3)))
 
     def yielded(self):
-        return frame(yielded=session_pb2.Yielded(
+        return frame(yielded=stream_pb2.Yielded(
             task_id=self.id(), index=self.rng.randrange(2), object_id=self.id(),
             result=task_pb2.TaskResult(value=self.value())))
 

@@ -42,7 +42,7 @@ def _make_stubs():
 STUBS = _make_stubs()
 
 from kiln.v1 import (actor_pb2, group_pb2, job_pb2, object_pb2, session_pb2,  # noqa: E402
-                     state_pb2, task_pb2)
+                     state_pb2, stream_pb2, task_pb2)
 from kiln.v1 import (actor_pb2_grpc, job_pb2_grpc, object_pb2_grpc,  # noqa: E402
                      state_pb2_grpc, task_pb2_grpc)
 

@@ -7,7 +7,8 @@ import unittest
 
 import grpc
 import values
-from head import EXAMPLES, TIMEOUT_S, HeadTest, session_pb2, state_pb2, task_pb2, wait_until
+from head import (EXAMPLES, TIMEOUT_S, HeadTest, session_pb2, state_pb2, stream_pb2, task_pb2,
+                  wait_until)
 from stream import WORKER, Stream, frame, hello
 
 Code = grpc.StatusCode
@@ -171,9 +172,9 @@ class Driver(SessionTest):
         self.assertEqual(list(stream.next("ready").ids), [task])
         self.assertEqual(values.decode(stream.value(task).value)[:2], (values.MSGPACK, b"\x00"))
         # It has ended, and one that never was: nothing to say about either is a mistake.
-        stream.send(frame(stream_consumed=session_pb2.StreamConsumed(task_id=task, count=7)),
-                    frame(stream_consumed=session_pb2.StreamConsumed(task_id=12345, dropped=True)),
-                    frame(await_item=session_pb2.AwaitItem(blocked_task_id=task, task_id=task)))
+        stream.send(frame(stream_consumed=stream_pb2.StreamConsumed(task_id=task, count=7)),
+                    frame(stream_consumed=stream_pb2.StreamConsumed(task_id=12345, dropped=True)),
+                    frame(await_item=stream_pb2.AwaitItem(blocked_task_id=task, task_id=task)))
         stream.value(stream.put(values.integer(1)))
         self.close(stream)
 
@@ -280,7 +281,7 @@ class Mistakes(SessionTest):
     def test_what_only_a_worker_may_say(self):
         self.broken(frame(finished=session_pb2.Finished(task_id=1)), word="Finished from a driver")
         self.broken(frame(returned=session_pb2.Returned(task_ids=[1])), word="Returned from a driver")
-        self.broken(frame(yielded=session_pb2.Yielded(task_id=1)), word="Yielded from a driver")
+        self.broken(frame(yielded=stream_pb2.Yielded(task_id=1)), word="Yielded from a driver")
 
     def test_streams_that_cannot_be(self):
         for options, word in [({"detached": True}, "detached"), ({"num_returns": 2}, "result")]:
@@ -290,18 +291,18 @@ class Mistakes(SessionTest):
         seconds = values.encode(values.MSGPACK, b"\xcb" + bytes.fromhex("404e000000000000"))  # 60
         theirs = self.witness.submit(2, seconds)
         self.witness.value(self.witness.put(values.integer(1)))  # the head has seen it
-        self.broken(frame(stream_consumed=session_pb2.StreamConsumed(task_id=theirs)),
+        self.broken(frame(stream_consumed=stream_pb2.StreamConsumed(task_id=theirs)),
                     word="does not consume")
         for count in (1, (1 << 64) - 1):
             stream = self.open()
             stream.define(1, "Sleep", streaming=True)
             mine = stream.submit(1, seconds)
-            self.broken(frame(stream_consumed=session_pb2.StreamConsumed(task_id=mine, count=count)),
+            self.broken(frame(stream_consumed=stream_pb2.StreamConsumed(task_id=mine, count=count)),
                         word="consumed of 0", stream=stream)
         stream = self.open()
         stream.define(1, "Sleep")
         plain = stream.submit(1, seconds)
-        self.broken(frame(stream_consumed=session_pb2.StreamConsumed(task_id=plain)),
+        self.broken(frame(stream_consumed=stream_pb2.StreamConsumed(task_id=plain)),
                     word="makes none", stream=stream)
         self.witness.send(frame(release=session_pb2.Release(ids=[theirs])))
 
