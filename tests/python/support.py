@@ -47,6 +47,15 @@ def wait_until(predicate: Callable[[], Any], what: str, timeout_s: float = END_S
         time.sleep(0.01)
 
 
+def is_alive(pid: int) -> bool:
+    """True until the process has ended, zombies excepted."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Done(NamedTuple):
     """A program that has ended."""
 
