@@ -260,7 +260,7 @@ class Heads(Case):
             os.kill(kiln.get(pid.remote()), signal.SIGKILL)
             print(kiln.get([kiln.remote(abs).remote(-i) for i in range(5)]))
             ref = slow.remote("pids")
-            while not os.path.exists("pids"): time.sleep(0.01)
+            while not (os.path.exists("pids") and open("pids").readline()): time.sleep(0.01)
             os.kill(int(open("pids").readline()), signal.SIGKILL)
             print(kiln.get(ref), len(open("pids").readlines()))
             """)
