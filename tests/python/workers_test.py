@@ -103,6 +103,23 @@ class Drivers(PlaceCase):
         """)
         self.assertEqual(out, "red 3 /\nrefused\nrefused\n")
 
+    def test_modules_named_are_imported_before_the_fork(self) -> None:
+        (self.place.work / "heavy.py").write_text(
+            "import os\nHERE = os.getpid()\ndef where(): return HERE, os.getpid(), os.environ.get('PYTHONPATH')\n",
+            encoding="utf-8")
+        text = """
+            import os, kiln, heavy
+            kiln.init(num_cpus=1)
+            imported, runs, path = kiln.get(kiln.remote(heavy.where).remote())
+            print(imported == runs, path == os.environ.get("PYTHONPATH"))
+            """
+        self.assertEqual(self.check_run(text), "True True\n")
+        self.assertEqual(self.check_run(text, env={"KILN_PRELOAD": "cloudpickle, heavy"}), "False True\n")
+        done = self.place.run(text, env={"KILN_PRELOAD": "heavvy"})
+        self.assertEqual(done.code, 1)
+        self.assertIn("KILN_PRELOAD names heavvy, which cannot be imported: No module named 'heavvy'",
+                      done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

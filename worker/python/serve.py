@@ -12,8 +12,8 @@ from typing import Any
 
 from kiln import _kiln, _session
 
-# Imported before the first fork, so that no worker pays for them. KILN_PRELOAD names others,
-# separated by commas; empty: none.
+# Imported before the first fork, so that no worker pays for them, as far as they are installed.
+# KILN_PRELOAD names others, separated by commas; empty: none.
 _PRELOAD = "asyncio,cloudpickle,numpy,kiln.util"
 # The state of NumPy's global generator, all of it drawn already.
 _MT19937_WORDS = 624
@@ -29,11 +29,14 @@ def main() -> int:
         print("kiln.worker is started by a kiln head, not by hand.\n"
               "To run a function, use `kiln run MODULE:FUNCTION [JSON ARGS...]`.", file=sys.stderr)
         return 2
-    for name in filter(None, os.environ.get("KILN_PRELOAD", _PRELOAD).split(",")):
+    named = os.environ.get("KILN_PRELOAD")
+    for name in (_PRELOAD if named is None else named).replace(" ", "").split(","):
         try:
-            importlib.import_module(name)
-        except ImportError:
-            pass  # not installed: then no task needs it
+            if name:
+                importlib.import_module(name)
+        except ImportError as error:
+            if named is not None:
+                sys.exit(f"KILN_PRELOAD names {name}, which cannot be imported: {error}")
     from kiln.worker import execute
 
     environment = {name + b"=" + value for name, value in os.environb.items()}

@@ -186,12 +186,15 @@ def _program(runtime_env: dict[str, Any], namespace: str) -> dict[str, Any]:
     own_path = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     environment = {**os.environ, **runtime_env.get("env_vars", {})}
     path = environment.get("PYTHONPATH", "")
-    # The workers must find this very package before they know anything of the driver.
-    environment["PYTHONPATH"] = own_path + (os.pathsep + path if path else "")
+    sys_path = [os.path.abspath(entry) for entry in sys.path]
+    # The workers must find this very package before they know anything of the driver, and what is
+    # to be there before the fork where the driver finds it.
+    search = [*sys_path, own_path] if "KILN_PRELOAD" in environment else [own_path, path]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, search))
     threads = environment.get("OMP_NUM_THREADS", "")
     environment.setdefault("OMP_NUM_THREADS", "1")  # see kiln.worker.threads
     setup = {
-        "sys_path": [os.path.abspath(entry) for entry in sys.path],
+        "sys_path": sys_path,
         "python": list(sys.version_info[:3]),
         "pythonpath": path,
         "driver": f"{os.getpid()}.{time.monotonic_ns()}",  # workers serve one driver each
