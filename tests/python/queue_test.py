@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue as library
+import signal
 import threading
 import unittest
 
 import kiln
-from kiln.util.queue import Empty, Full, Queue
+from kiln.util.queue import Empty, Full, Queue, _cancelled_with_us
 from kiln.util.testing import Semaphore, SignalActor
 from calls import Folder, setUpModule, tearDownModule, touch
 
@@ -127,6 +129,37 @@ class QueueTest(unittest.TestCase):
             kiln.get(waiting)
         self.queue.put("kept")
         self.assertEqual(self.queue.get(timeout=5), "kept")
+
+    def test_who_was_interrupted_takes_nothing(self) -> None:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        self.assertRaises(KeyboardInterrupt, self.queue.get)
+        self.queue.put("first")
+        self.assertEqual(self.queue.get(timeout=30), "first")
+
+        async def give_up() -> None:
+            await asyncio.wait_for(self.queue.get_async(), 0.1)
+
+        self.assertRaises(asyncio.TimeoutError, asyncio.run, give_up())
+        self.queue.put("second")
+        self.assertEqual(self.queue.get(timeout=30), "second")
+
+    def test_who_was_interrupted_puts_nothing(self) -> None:
+        small = Queue(1, actor_options={"num_cpus": 0})
+        small.put("first")
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        self.assertRaises(KeyboardInterrupt, small.put, "given up")
+        self.assertEqual(small.get(), "first")
+        small.put("second")
+        self.assertEqual(small.get(), "second")
+        self.assertTrue(small.empty())
+
+    def test_what_was_taken_when_the_interrupt_came_goes_back(self) -> None:
+        self.queue.put_nowait_batch([1, 2])
+        call = self.queue.actor.get.remote(None)
+        kiln.wait([call])
+        with self.assertRaises(KeyboardInterrupt), _cancelled_with_us(call, self.queue.actor.give_back):
+            raise KeyboardInterrupt
+        self.assertEqual([self.queue.get(), self.queue.get()], [1, 2])
 
     def test_shutdown_ends_it(self) -> None:
         other = Queue(actor_options={"num_cpus": 0})

@@ -6,7 +6,7 @@ import asyncio
 import collections
 import contextlib
 import queue
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import kiln
@@ -74,12 +74,18 @@ class Queue:
         Raises:
             Full: There was no room, or not in time.
         """
-        if not kiln.get(self.actor.put.remote(item, _wait_for(block, timeout))):
+        call = self.actor.put.remote(item, _wait_for(block, timeout))
+        with _cancelled_with_us(call):
+            done = kiln.get(call)
+        if not done:
             raise Full(f"the queue has {self.maxsize} items, its maxsize")
 
     async def put_async(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """As put, in an event loop."""
-        if not await self.actor.put.remote(item, _wait_for(block, timeout)):
+        call = self.actor.put.remote(item, _wait_for(block, timeout))
+        with _cancelled_with_us(call):
+            done = await call
+        if not done:
             raise Full(f"the queue has {self.maxsize} items, its maxsize")
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -92,11 +98,17 @@ class Queue:
         Raises:
             Empty: There was none, or not in time.
         """
-        return _only(kiln.get(self.actor.get.remote(_wait_for(block, timeout))))
+        call = self.actor.get.remote(_wait_for(block, timeout))
+        with _cancelled_with_us(call, self.actor.give_back):
+            items = kiln.get(call)
+        return _only(items)
 
     async def get_async(self, block: bool = True, timeout: float | None = None) -> Any:
         """As get, in an event loop."""
-        return _only(await self.actor.get.remote(_wait_for(block, timeout)))
+        call = self.actor.get.remote(_wait_for(block, timeout))
+        with _cancelled_with_us(call, self.actor.give_back):
+            items = await call
+        return _only(items)
 
     def put_nowait(self, item: Any) -> None:
         """As put(item, block=False)."""
@@ -136,12 +148,9 @@ class Queue:
             force: At once, whatever calls are under way.
             grace_period_s: Seconds that calls under way get otherwise.
         """
-        actor, self.actor = self.actor, None
-        if actor is None:
-            return
         if not force:
-            kiln.wait([actor.drain.remote()], timeout=grace_period_s)
-        kiln.kill(actor)
+            kiln.wait([self.actor.drain.remote()], timeout=grace_period_s)
+        kiln.kill(self.actor)
 
 
 def _wait_for(block: bool, timeout: float | None) -> float | None:
@@ -151,6 +160,23 @@ def _wait_for(block: bool, timeout: float | None) -> float | None:
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout is {timeout!r}; it must be None, 0 or more")
     return timeout
+
+
+@contextlib.contextmanager
+def _cancelled_with_us(call: Any, give_back: Any = None) -> Iterator[None]:
+    """While a call is waited for: it must not serve who has gone.
+
+    An interrupt or a cancelled coroutine cancels the call. If it has ended already, what it took goes
+    to `give_back`, which waits for it as for any argument.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            kiln.cancel(call)
+            if give_back is not None:
+                give_back.remote(call)
+        raise
 
 
 def _only(items: list[Any]) -> Any:
@@ -197,11 +223,14 @@ class _QueueActor:
             return items
         except asyncio.CancelledError:
             if not found.cancelled() and found.result():  # handed over, and nobody takes it
-                self._items.extendleft(found.result())
-                self._hand_over()
+                await self.give_back(found.result())
             raise
         finally:
             _discard(self._getters, found)
+
+    async def give_back(self, items: list[Any]) -> None:
+        self._items.extendleft(reversed(items))
+        self._hand_over()
 
     def _is_full(self) -> bool:
         return 0 < self._maxsize <= len(self._items)
