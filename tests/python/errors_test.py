@@ -184,9 +184,9 @@ class TaskErrors(Case):
 
 class Calls(Case):
     def test_an_argument_that_cannot_be_pickled_is_named_at_the_call(self) -> None:
-        with self.assertRaisesRegex(TypeError, "argument 2 cannot be given to a task.*lock"):
+        with self.assertRaisesRegex(TypeError, "argument 2 cannot be sent to another process.*lock"):
             call.remote(print, threading.Lock())
-        with self.assertRaisesRegex(TypeError, "argument other= cannot be given to a task.*lock"):
+        with self.assertRaisesRegex(TypeError, "argument other= cannot be sent to another process.*lock"):
             kiln.remote(lambda other: 1).remote(other=[threading.Lock()])
 
     def test_wrong_arguments_are_refused_at_the_call(self) -> None:

@@ -192,6 +192,9 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
         raise TypeError(f"name is {name!r}; it must be a str")
     if not name:
         raise ValueError("name is empty; an actor without a name cannot be found")
+    if namespace is not None and not isinstance(namespace, str):
+        raise TypeError(f"namespace is {namespace!r}; it must be a str, or None for that of this "
+                        f"program")
     session = _session.current()
     ref, found = session.find_actor(name, _session.namespace_or(namespace))
     return ActorHandle(session, ref, info_of_wire(found))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, TypeVar, Union
 
-from kiln._options import MAX_RETURNS, ONLY_RAYS, check_amount, check_call_options, check_count
+from kiln._options import (MAX_RETURNS, ONLY_RAYS, check_amount, check_call_options, check_count,
+                           refuse_unknown)
 from kiln._placement import ANYWHERE, Placement, take_placement
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Options of Ray's actors that mean nothing here, whatever they ask for.
-_PASSED_OVER = ("enable_task_events", "enable_tensor_transport", "allow_out_of_order_execution",
+PASSED_OVER = ("enable_task_events", "enable_tensor_transport", "allow_out_of_order_execution",
                 "_metadata", "_labels")
 _ASYNC_CONCURRENCY = 1000  # calls of an async actor that may be under way, as in Ray
 _METHOD_MARK = "__kiln_method__"
@@ -100,24 +101,21 @@ class ActorOptions(NamedTuple):
 
     def with_changes(self, changes: dict[str, Any]) -> ActorOptions:
         """These options with others; names and values are checked."""
-        changes = {name: value for name, value in changes.items() if name not in _PASSED_OVER}
-        take_placement(changes)
+        changes = {name: value for name, value in changes.items() if name not in PASSED_OVER}
         for name in ONLY_RAYS:
             if not changes.get(name):  # asks for nothing
                 changes.pop(name, None)
-        unknown = sorted(set(changes) - set(self._fields))
-        if unknown:
-            hint = ("; num_returns is an option of methods: @kiln.method(num_returns=2)"
-                    if "num_returns" in unknown else "")
-            raise ValueError(f"unknown option {', '.join(unknown)}; options of an actor are "
-                             f"{', '.join(self._fields)}{hint}")
+        if "num_returns" in changes:
+            raise ValueError("num_returns is an option of methods, not of actors: "
+                             "@kiln.method(num_returns=2)")
+        refuse_unknown(changes, "an actor", self._fields)
+        take_placement(changes)
         for name in ("resources", "memory", "max_restarts", "max_task_retries", "max_pending_calls",
                      "concurrency_groups", "get_if_exists"):
             if name in changes and changes[name] is None:  # Ray's way of saying "the default"
                 del changes[name]
-        if isinstance(changes.get("concurrency_groups"), list):  # Ray's other form
-            changes["concurrency_groups"] = {
-                group["name"]: group["max_concurrency"] for group in changes["concurrency_groups"]}
+        if "concurrency_groups" in changes:
+            changes["concurrency_groups"] = _groups(changes["concurrency_groups"])
         changed = self._replace(**changes)
         changed.check()
         return changed
@@ -165,14 +163,25 @@ class MethodOptions(NamedTuple):
     def with_changes(self, changes: dict[str, Any]) -> MethodOptions:
         """These options with others; names and values are checked."""
         changes = {name: value for name, value in changes.items()
-                   if name not in _PASSED_OVER and name != "tensor_transport"}
-        check_call_options(changes, "method", self._fields)
+                   if name not in PASSED_OVER and name != "tensor_transport"}
+        check_call_options(changes, "a method", self._fields)
         for name in ("concurrency_group", "stream_window", "retry_exceptions"):
             if name in changes and changes[name] is None:
                 del changes[name]
         changed = self._replace(**changes)
         changed.check()
         return changed
+
+
+def _groups(given: Any) -> dict[str, int]:
+    """Concurrency groups in one of Ray's two forms."""
+    if isinstance(given, dict):
+        return given
+    try:
+        return {group["name"]: group["max_concurrency"] for group in given}
+    except (TypeError, KeyError):
+        raise TypeError(f'concurrency_groups is {given!r}; it must be a dict of names and numbers of '
+                        f'calls, such as {{"io": 2}}') from None
 
 
 def method(*args: Any, **options: Any) -> Callable[[F], F]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Union
 
-from kiln._placement import ANYWHERE, Placement, take_placement
+from kiln._placement import ANYWHERE, PLACEMENT_OPTIONS, Placement, take_placement
 
 # Options of Ray's tasks that mean nothing on one machine.
 ONLY_RAYS = ("runtime_env", "num_gpus", "accelerator_type", "label_selector")
@@ -82,12 +83,12 @@ class TaskOptions(NamedTuple):
     def with_changes(self, changes: dict[str, Any]) -> TaskOptions:
         """These options with others; names and values are checked."""
         changes = dict(changes)
-        take_placement(changes)
         changes.pop("enable_task_events", None)
         for name in ONLY_RAYS:
             if not changes.get(name):  # asks for nothing
                 changes.pop(name, None)
-        check_call_options(changes, "task", self._fields)
+        check_call_options(changes, "a task", self._fields)
+        take_placement(changes)
         for name in ("resources", "memory", "max_retries", "num_cpus", "stream_window"):
             if name in changes and changes[name] is None:  # Ray's way of saying "the default"
                 del changes[name]
@@ -96,7 +97,22 @@ class TaskOptions(NamedTuple):
         return changed
 
 
-def check_call_options(changes: dict[str, Any], of: str, known: tuple[str, ...]) -> None:
+def refuse_unknown(changes: dict[str, Any], of: str, fields: Sequence[str]) -> None:
+    """Raises ValueError for a name that is none of the options of `of`, such as "a task"."""
+    known = [name for name in dict.fromkeys(fields) if name != "placement"]
+    if "placement" in fields:
+        known += PLACEMENT_OPTIONS
+    unknown = sorted(set(changes) - set(known))
+    if not unknown:
+        return
+    import difflib
+
+    near = difflib.get_close_matches(unknown[0], known, 1)
+    hint = f"did you mean {near[0]}? Options" if near else "options"
+    raise ValueError(f"unknown option {', '.join(unknown)}; {hint} of {of} are {', '.join(known)}")
+
+
+def check_call_options(changes: dict[str, Any], of: str, fields: Sequence[str]) -> None:
     """What changes of a task's and of a method's options have in common, brought to one form.
 
     Raises:
@@ -104,10 +120,7 @@ def check_call_options(changes: dict[str, Any], of: str, known: tuple[str, ...])
     """
     if "_generator_backpressure_num_objects" in changes:  # Ray's private name
         changes["stream_window"] = changes.pop("_generator_backpressure_num_objects")
-    unknown = sorted(set(changes) - set(known))
-    if unknown:
-        raise ValueError(f"unknown option {', '.join(unknown)}; options of a {of} are "
-                         f"{', '.join(known)}")
+    refuse_unknown(changes, of, fields)
     retry = changes.get("retry_exceptions")
     if isinstance(retry, (list, tuple)):
         for kind in retry:

@@ -7,6 +7,8 @@ from typing import Any
 # (id of the group, index of the bundle); see kiln.util.placement_group.
 Placement = tuple[int, int]
 ANYWHERE: Placement = (0, -1)
+# What it is given by.
+PLACEMENT_OPTIONS = ("placement_group", "placement_group_bundle_index", "scheduling_strategy")
 
 
 def take_placement(changes: dict[str, Any]) -> None:

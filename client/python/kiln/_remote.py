@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Generic, NamedTuple, TypeVar, o
 
 from kiln import _definitions, _kiln, _session
 from kiln._generator import ObjectRefGenerator
-from kiln._options import DEFAULTS, TaskOptions
+from kiln._options import DEFAULTS, ONLY_RAYS, TaskOptions, refuse_unknown
 
 
 if TYPE_CHECKING:
@@ -200,9 +200,12 @@ def remote(*args: Any, **options: Any) -> Any:
             raise TypeError("kiln.remote is used as @kiln.remote or @kiln.remote(num_cpus=2), with "
                             "keyword arguments only")
         return _make(args[0], {})
-    from kiln._actor_options import ACTOR_DEFAULTS
+    from kiln._actor_options import ACTOR_DEFAULTS, PASSED_OVER
 
     # Whether it will be a function or a class is not known yet; what fits neither is told at once.
+    named = {name: value for name, value in options.items()
+             if name not in ONLY_RAYS + PASSED_OVER and not name.startswith("_")}
+    refuse_unknown(named, "tasks and actors", (*DEFAULTS._fields, *ACTOR_DEFAULTS._fields))
     of_classes = set(ACTOR_DEFAULTS._fields) - set(DEFAULTS._fields)
     if of_classes.isdisjoint(options):
         DEFAULTS.with_changes(options)
@@ -213,14 +216,16 @@ def remote(*args: Any, **options: Any) -> Any:
 
 def _make(function: Any, changes: dict[str, Any]) -> Any:
     if isinstance(function, RemoteFunction):
-        raise TypeError(f"{function._name} is a remote function already")
+        raise TypeError(f"{function._name} is a remote function already; for other options use "
+                        f".options(...)")
     if isinstance(function, type):
         from kiln._actor import make_actor_class
         from kiln._actor_options import ACTOR_DEFAULTS
 
         return make_actor_class(function, ACTOR_DEFAULTS.with_changes(changes))
     if type(function).__name__ == "ActorClass":
-        raise TypeError(f"{function!r} is a class of actors already")
+        raise TypeError(f"{function!r} is a class of actors already; for other options use "
+                        f".options(...)")
     options = DEFAULTS.with_changes(changes)
     if not callable(function):
         raise TypeError(f"kiln.remote takes a function or a class, got {type(function).__name__}")
@@ -293,6 +298,6 @@ def explain_argument(place: int | str, error: BaseException) -> BaseException:
     if type(error).__module__ == "kiln.exceptions" or not isinstance(error, Exception):
         return error
     which = f"argument {place + 1}" if isinstance(place, int) else f"argument {place}="
-    better = TypeError(f"{which} cannot be given to a task: {type(error).__name__}: {error}")
+    better = TypeError(f"{which} cannot be sent to another process: {type(error).__name__}: {error}")
     better.__cause__ = error
     return better

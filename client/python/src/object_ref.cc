@@ -57,8 +57,9 @@ PyObject* Reduce(PyObject* self, PyObject*) {
   if (!NoteContained(AsRef(self))) {
     PyErr_SetString(
         PyExc_TypeError,
-        "an ObjectRef can travel only inside values and arguments of kiln; to hand it to "
-        "another program, send ref.hex(), and take it up with `kiln get`");
+        "an ObjectRef or the handle of an actor can travel only inside values and arguments of "
+        "kiln; another program takes up a ref by its ref.hex() with `kiln get`, and an actor that "
+        "has a name with kiln.get_actor(name)");
     return nullptr;
   }
   PyObject* module = PyImport_ImportModule("kiln._kiln");
