@@ -188,7 +188,8 @@ int Print(Console& console, const Response& response, int shown, uint64_t total,
     console.Write(DumpJson(ToJson(response)));
     return console.Finish(kExitOk);
   }
-  console.Write(shown == 0 ? "no " + what + "\n" : MakeTable(response).ToString());
+  if (shown > 0) console.Write(MakeTable(response).ToString());
+  if (shown == 0) console.Note("no " + what);
   if (static_cast<uint64_t>(shown) < total) {
     console.Note("showing " + std::to_string(shown) + " of " + std::to_string(total) +
                  "; more with --limit N, fewer with --filter COLUMN=VALUE");

@@ -4,6 +4,7 @@
 
 #include "common/limits.h"
 #include "common/peer/link.h"
+#include "common/peer/transport.h"
 #include "kiln/v1/session.grpc.pb.h"
 
 namespace kiln::peer {
@@ -40,7 +41,7 @@ class GrpcLink : public Link {
     finished_ = true;
     grpc::Status status = stream_->Finish();
     return Status(status.ok() ? Code::kUnavailable : static_cast<Code>(status.error_code()),
-                  status.ok() ? "the head closed the session" : status.error_message());
+                  status.ok() ? kGoneWithoutAWord : status.error_message());
   }
 
  private:

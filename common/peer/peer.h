@@ -249,6 +249,8 @@ class Peer : public std::enable_shared_from_this<Peer>, private Transport::Recei
   // Waits until `needed` of the ids are there. Errors: as Get.
   Status Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId> ids, bool for_value,
                size_t needed, Deadline deadline, const Interrupted* interrupted);
+  // Why a wait for these has failed at its deadline. Requires: mutex_ is held.
+  Status Late(std::span<const ObjectId> ids, bool for_value);
   void SendWant(std::unique_lock<std::mutex>& lock, const std::vector<ObjectId>& pending,
                 bool for_value, TaskId task, size_t needed);
   void EndBlock(TaskId task, bool done);

@@ -206,10 +206,25 @@ Status Peer::Await(std::unique_lock<std::mutex>& lock, std::span<const ObjectId>
   if (nests) task_waiter_ = &waiter;
   SendWant(lock, pending, for_value, task, waiter.missing);
   Status status = WaitUntilDone(lock, waiter, nests, deadline, interrupted);
+  if (status.code() == Code::kDeadlineExceeded) status = Late(ids, for_value);
   objects_.StopWaiting(pending, &waiter);
   if (nests) task_waiter_ = outer;
   if (task != 0) EndBlock(task, status.ok());
   return status;
+}
+
+Status Peer::Late(std::span<const ObjectId> ids, bool for_value) {
+  std::vector<ObjectId> late;
+  for (ObjectId id : ids) {
+    const CachedObject* object = objects_.Find(id);
+    if (!(for_value ? object->has_value() : object->sealed)) late.push_back(id);
+  }
+  std::string text = late.empty() ? "the objects were" : FormatRef(late.front()) + " was";
+  text += " not there in time";
+  if (late.size() > 1) text += ", nor " + std::to_string(late.size() - 1) + " others";
+  if (ids.size() > 1) text += " of " + std::to_string(ids.size());
+  return Status(Code::kDeadlineExceeded,
+                text + "; `kiln list tasks` and `kiln list actors` say what is waited for");
 }
 
 // Nested tasks that came too late to be run here go back.

@@ -312,7 +312,7 @@ void RingTransport::OnHangUp() {
   }
   while (ReadFrames()) {
   }
-  receiver_->OnEnd(Status(Code::kUnavailable, "the head closed the session"));
+  receiver_->OnEnd(Status(Code::kUnavailable, kGoneWithoutAWord));
 }
 
 }  // namespace kiln::peer

@@ -29,6 +29,11 @@ namespace kiln::peer {
 
 using Deadline = std::optional<Time>;  // nothing: without end
 
+// Of an end without a Goodbye.
+inline constexpr const char* kGoneWithoutAWord =
+    "the head went away without a word, as when it is killed; its log may say more, and a new "
+    "session finds or starts another head";
+
 // How long a frame may wait for company.
 enum class Urgency {
   kNow,   // somebody waits for the answer

@@ -340,6 +340,9 @@ class Core {
   // Returns: nothing if unknown; dead ones that somebody refers to are known.
   std::optional<ActorView> FindActor(ActorId id) const;
   std::optional<ActorId> FindActor(const std::string& name_space, const std::string& name) const;
+  // Why no living actor has this name, for people: what may have been meant, or what the last one
+  // of that name died of.
+  std::string DescribeMissingActor(const std::string& name_space, const std::string& name) const;
   // Returns: the actor that the worker hosts, if any.
   std::optional<ActorView> FindHosted(WorkerId worker) const;
   // Calls of the actor that the session has submitted and that have not ended.

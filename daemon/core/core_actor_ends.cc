@@ -18,6 +18,11 @@ ErrorInfo Core::State::DeathOf(const Actor& actor, std::string message) const {
   return death;
 }
 
+ErrorInfo Core::State::ForCall(const Task& call, ErrorInfo death) const {
+  death.task = classes.Get(call.task_class).name;
+  return death;
+}
+
 ErrorInfo Core::State::ExitOf(const Actor& actor, const TaskOutcome& outcome) const {
   const auto* encoded = outcome.failed && !outcome.results.empty()
                             ? std::get_if<std::string>(&outcome.results.front().value)
@@ -43,7 +48,10 @@ void Core::State::BuryActor(Actor& actor, ErrorInfo death, Ending ending) {
     Detach(*creation);
     CloseTask(*creation, TaskState::kCancelled, actor.death.message, microseconds{0}, pid);
   }
-  for (TaskId id : UnfinishedCalls(actor)) FailAsAsked(*tasks.Find(id), actor.death);
+  for (TaskId id : UnfinishedCalls(actor)) {
+    Task& call = *tasks.Find(id);
+    FailAsAsked(call, ForCall(call, actor.death));
+  }
   if (Worker* worker = std::exchange(actor.worker, nullptr)) {
     worker->actor = nullptr;
     // What it still submits is for nobody, and ends with it.
@@ -83,12 +91,12 @@ void Core::State::LoseActor(Actor& actor, int64_t pid, const std::string& reason
   const std::string what = "process " + std::to_string(pid) + " ended: " + reason;
   if (!MayRestart(actor)) {
     const uint32_t restarts = actor.restarts;
-    return BuryActor(actor,
-                     DeathOf(actor, "its " + what +
-                                        (restarts > 0 ? "\n  it had been started anew " +
-                                                            std::to_string(restarts) + " times"
-                                                      : "")),
-                     Ending::kKill);
+    return BuryActor(
+        actor,
+        DeathOf(actor,
+                "its " + what +
+                    (restarts > 0 ? "\n  restarts before that: " + std::to_string(restarts) : "")),
+        Ending::kKill);
   }
   ErrorInfo unavailable = DeathOf(actor, "");
   unavailable.kind = ErrorKind::kActorUnavailable;
@@ -107,7 +115,10 @@ void Core::State::LoseActor(Actor& actor, int64_t pid, const std::string& reason
     Detach(*creation);
     CloseTask(*creation, TaskState::kFailed, unavailable.message, microseconds{0}, pid);
   }
-  for (TaskId id : lost) FailAsAsked(*tasks.Find(id), unavailable);
+  for (TaskId id : lost) {
+    Task& call = *tasks.Find(id);
+    FailAsAsked(call, ForCall(call, unavailable));
+  }
   Hold(actor, {});
   actor.worker->actor = nullptr;
   actor.worker = nullptr;

@@ -70,9 +70,7 @@ Result<ActorId> Core::OnActorSought(SessionNumber number, const std::string& nam
   State& state = *state_;
   Actor* actor = state.actors.FindNamed(name_space, name);
   if (actor == nullptr) {
-    return Status(Code::kNotFound, "there is no actor named " + name +
-                                       (name_space.empty() ? "" : " in namespace " + name_space) +
-                                       "; it was never made, or it is dead");
+    return Status(Code::kNotFound, DescribeMissingActor(name_space, name));
   }
   state.Begin(now);
   Session* session = state.sessions.FindOpen(number);

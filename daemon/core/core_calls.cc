@@ -27,7 +27,13 @@ CallGroup& Core::State::GroupOf(const Task& call) {
   for (CallGroup& group : actor.groups) {
     if (group.name == name) return group;
   }
-  return actor.groups.front();
+  return actor.groups.front();  // it fails: see WhyNeverRuns
+}
+
+bool Core::State::KnowsGroup(const Task& call) const {
+  const std::string& name = classes.Get(call.task_class).group;
+  return name.empty() || std::any_of(call.actor->groups.begin(), call.actor->groups.end(),
+                                     [&](const CallGroup& group) { return group.name == name; });
 }
 
 // A new call is the last one; those that come back from a lost process were before all that wait.

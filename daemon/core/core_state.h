@@ -156,6 +156,8 @@ struct Core::State {
   void BuryRooted(SessionNumber root);
   void BuryOwned(const Worker& owner);
   ErrorInfo DeathOf(const Actor& actor, std::string message) const;
+  // The same, with the call that it failed.
+  ErrorInfo ForCall(const Task& call, ErrorInfo death) const;
   // The same for one that asked for its end; its language may say how.
   ErrorInfo ExitOf(const Actor& actor, const TaskOutcome& outcome) const;
   // What the actor holds becomes this.
@@ -170,6 +172,7 @@ struct Core::State {
   // --- core_calls.cc: calls of actors ------------------------------------------------------------
   static Caller CallerOf(const Task& call);
   CallGroup& GroupOf(const Task& call);
+  bool KnowsGroup(const Task& call) const;
   // Puts a call in its place among those of its caller.
   void Enqueue(Task& call);
   void Dequeue(Task& call);

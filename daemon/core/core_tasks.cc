@@ -42,7 +42,7 @@ Status Core::OnTaskSubmitted(TaskSpec spec, Time now) {
   } else if (task_class.method && !task.actor) {
     ErrorInfo death = state.MakeError(
         task, ErrorKind::kActorDied, "the actor is unknown: it is dead, and nobody referred to it");
-    state.FailTask(task, actor ? actor->death : std::move(death));
+    state.FailTask(task, actor ? state.ForCall(task, actor->death) : std::move(death));
   } else if (session.kind == SessionKind::kWorker && state.OverTwiceFull()) {
     state.FailTask(task, state.MakeError(task, ErrorKind::kResourceExhausted,
                                          "too many tasks or bytes of arguments are queued: " +
@@ -63,6 +63,11 @@ std::optional<ErrorInfo> Core::State::WhyNeverRuns(const Task& task, ObjectId un
     return MakeError(
         task, ErrorKind::kObjectLost,
         "argument " + FormatRef(unknown) + " is unknown: it was released or never made");
+  }
+  if (task.is_call && !KnowsGroup(task)) {
+    return MakeError(task, ErrorKind::kInvalidArguments,
+                     "the actor " + LabelOf(*task.actor) + " has no concurrency group " +
+                         classes.Get(task.task_class).group);
   }
   std::string never = NeverFits(classes.Get(task.task_class));
   if (never.empty()) return std::nullopt;

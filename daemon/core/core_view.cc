@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/limits.h"
+#include "common/nearest.h"
 #include "daemon/core/core_state.h"
 #include "daemon/core/group_resources.h"
 
@@ -140,6 +141,27 @@ std::vector<ActorRow> Core::ListActors() const {
   std::stable_sort(rows.begin(), rows.end(),
                    [](const ActorRow& a, const ActorRow& b) { return a.created > b.created; });
   return rows;
+}
+
+std::string Core::DescribeMissingActor(const std::string& name_space,
+                                       const std::string& name) const {
+  const auto place = [](const std::string& of) {
+    return of.empty() ? std::string("without a namespace") : "in namespace " + of;
+  };
+  const std::string text =
+      "there is no actor named " + name + (name_space.empty() ? "" : " " + place(name_space));
+  std::vector<std::string> others;
+  for (const ActorRow& row : ListActors()) {  // newest first
+    const bool dead = row.state == Name(ActorState::kDead);
+    if (row.name == name && row.name_space == name_space) {
+      return text + "; the last one of that name is dead: " + row.detail;
+    }
+    if (row.name == name && !dead) return text + "; there is one " + place(row.name_space);
+    if (row.name_space == name_space && !dead && !row.name.empty()) others.push_back(row.name);
+  }
+  const std::string nearest = Nearest(name, others);
+  return text + (nearest.empty() ? "; `kiln list actors` shows those there are"
+                                 : "; did you mean " + nearest + "?");
 }
 
 // --- objects -------------------------------------------------------------------------------------

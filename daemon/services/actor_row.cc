@@ -6,22 +6,12 @@
 #include <vector>
 
 #include "common/ids.h"
-#include "common/nearest.h"
-#include "daemon/core/actor_state.h"
 #include "daemon/sessions/convert.h"
 
 namespace kiln::services {
 namespace {
 
 constexpr const char* kShowAll = "; `kiln list actors` shows those there are";
-
-bool IsDead(const core::ActorRow& row) {
-  return row.state == core::Name(core::ActorState::kDead);
-}
-
-std::string Place(const std::string& name_space) {
-  return name_space.empty() ? "without a namespace" : "in namespace " + name_space;
-}
 
 Result<core::ActorRow> FindById(const core::Core& core, const std::string& text) {
   const std::optional<ActorId> id = ParseRef(text);
@@ -33,24 +23,6 @@ Result<core::ActorRow> FindById(const core::Core& core, const std::string& text)
     if (row.id == *id) return std::move(row);
   }
   return Status(Code::kNotFound, "no actor has the id " + text + kShowAll);
-}
-
-// What a name that no living actor has may have been meant to be.
-std::string Hint(const std::vector<core::ActorRow>& rows, const v1::ActorName& name) {
-  std::vector<std::string> others;
-  for (const core::ActorRow& row : rows) {  // newest first
-    if (row.name != name.name()) {
-      if (!IsDead(row) && row.name_space == name.namespace_() && !row.name.empty()) {
-        others.push_back(row.name);
-      }
-    } else if (row.name_space == name.namespace_()) {
-      return "; the last one of that name is dead: " + row.detail;
-    } else if (!IsDead(row)) {
-      return "; there is one " + Place(row.name_space);
-    }
-  }
-  const std::string nearest = Nearest(name.name(), others);
-  return nearest.empty() ? kShowAll : "; did you mean " + nearest + "?";
 }
 
 }  // namespace
@@ -85,9 +57,7 @@ Result<core::ActorRow> FindActor(const core::Core& core, const v1::ActorName& na
                                   [&](const core::ActorRow& r) { return r.id == *id; });
     if (row != rows.end()) return std::move(*row);
   }
-  const std::string place = name.namespace_().empty() ? "" : " " + Place(name.namespace_());
-  return Status(Code::kNotFound,
-                "there is no actor named " + name.name() + place + Hint(rows, name));
+  return Status(Code::kNotFound, core.DescribeMissingActor(name.namespace_(), name.name()));
 }
 
 }  // namespace kiln::services

@@ -232,7 +232,7 @@ class ListTest(CliActorsTest):
         self.assertEqual(len(out.splitlines()), 2)
         self.assertIn("showing 1 of 3", err)
         self.assertIn("class_name", self.err("list", "actors", "--filter", "colour=red", code=2))
-        self.assertEqual(self.out("list", "actors", "--filter", "name=nobody"), "no actors\n")
+        self.assertEqual(self.out("list", "actors", "--filter", "name=nobody"), "")
 
     def test_a_dead_one_says_what_it_died_of(self):
         self.out("actor", "kill", "counter")

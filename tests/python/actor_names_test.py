@@ -33,6 +33,15 @@ class Names(DriverCase):
     def test_there_is_none(self) -> None:
         with self.assertRaisesRegex(ValueError, "nobody"):
             kiln.get_actor("nobody")
+        board = Who.options(name="board", namespace="here").remote()
+        with self.assertRaisesRegex(ValueError, "there is one in namespace here"):
+            kiln.get_actor("board")
+        with self.assertRaisesRegex(ValueError, "did you mean board"):
+            kiln.get_actor("bord", namespace="here")
+        kiln.kill(board)
+        with self.assertRaisesRegex(ValueError, "the last one of that name is dead.*killed"):
+            kiln.get_actor("board", namespace="here")
+        self.assertRaises(TypeError, kiln.get_actor, "board", 5)
         self.assertRaises(ValueError, kiln.get_actor, "")
         self.assertRaises(TypeError, kiln.get_actor, 5)
 

@@ -116,7 +116,7 @@ TEST_CASE("a constructor whose process dies runs again while restarts are left")
   const TaskId call = h.Call(actor);
   h.Lose(h.WorkerOf(actor), "exited with code 3");
   CHECK(h.ErrorOf(call).message.find("exited with code 3") != std::string::npos);
-  CHECK(h.ErrorOf(call).message.find("started anew 1 times") != std::string::npos);
+  CHECK(h.ErrorOf(call).message.find("restarts before that: 1") != std::string::npos);
 }
 
 TEST_CASE("a name belongs to one actor until it is dead") {

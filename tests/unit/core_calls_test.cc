@@ -74,6 +74,17 @@ TEST_CASE("groups of calls do not wait for each other") {
   CHECK(h.run.size() - before == 2 + 1);
 }
 
+TEST_CASE("a call of a group that the actor does not have fails and says so") {
+  ActorHarness h;
+  const ActorId actor = h.Alive();
+  TaskClass io = ActorHarness::Method("Read");
+  io.group = "io";
+  const TaskId call = h.Call(actor, io);
+  CHECK(h.ErrorOf(call).kind == ErrorKind::kInvalidArguments);
+  CHECK(h.ErrorOf(call).message == "the actor Counter has no concurrency group io");
+  CHECK(h.Running(h.Call(actor)));
+}
+
 TEST_CASE("calls that may run again do so in their order, before those that waited") {
   ActorHarness h;
   const ActorId actor = h.Alive(ActorHarness::Counter(-1));

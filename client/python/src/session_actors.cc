@@ -45,10 +45,7 @@ bool Session::FindActor(const std::string& name, const std::string& name_space, 
     answer = peer_->FindActor(name, name_space, CheckSignals());
   }
   if (!answer.ok() && answer.status().code() == Code::kNotFound) {
-    PyErr_Format(PyExc_ValueError,
-                 "%s; was it created with .options(name=...), in this namespace, and does it still "
-                 "live? See `kiln list actors`",
-                 answer.status().message().c_str());
+    PyErr_SetString(PyExc_ValueError, answer.status().message().c_str());
     return false;
   }
   if (!answer.ok()) return SetError(answer.status()), false;
