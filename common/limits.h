@@ -102,6 +102,8 @@ inline constexpr uint32_t kMaxCallsAhead = 512;
 // first to the second. The first time there is none.
 inline constexpr Duration kRestartBackoffFirst = milliseconds(100);
 inline constexpr Duration kRestartBackoffMost = seconds(5);
+// How often the head looks whether a driver's actors get no instance, and says so.
+inline constexpr Duration kActorNotices = seconds(5);
 // Dead actors remembered for `kiln list actors`, oldest forgotten first.
 inline constexpr size_t kDeadActorsKept = 1'000;
 // Groups of calls of one actor. Beyond it the class is refused with InvalidArgument.

@@ -127,6 +127,7 @@ Status Head::Build() {
   sessions_ = std::make_unique<sessions::SessionTable>(sessions::SessionContext{
       loop_, &core_, store_.get(), launcher_.get(), num_cpus, [this] { Settle(); }});
   head_session_ = std::make_unique<sessions::HeadSession>(loop_, &core_);
+  notices_ = std::make_unique<ActorNotices>(loop_, &core_, sessions_.get());
   Result<std::unique_ptr<sessions::RingServer>> rings =
       sessions::RingServer::Open(loop_, sessions_.get(), store_.get(), paths.rings_socket);
   if (!rings.ok()) return rings.status();
@@ -191,6 +192,7 @@ void Head::AfterTurn() {
   sessions_->FlushAll();  // first: somebody waits for it
   loop_->set_cores_busy(core_.AllBusy());
   ArmTimer();
+  notices_->AfterTurn();
   if (life_ == Life::kStopping) FinishStopIfDone();
 }
 

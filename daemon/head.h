@@ -13,6 +13,7 @@
 #include "common/event_loop.h"
 #include "common/session_dir.h"
 #include "common/status.h"
+#include "daemon/actor_notices.h"
 #include "daemon/core/core.h"
 #include "daemon/process/job_runner.h"
 #include "daemon/process/keeper.h"
@@ -71,6 +72,7 @@ class Head {
   std::unique_ptr<sessions::SessionTable> sessions_;
   std::unique_ptr<sessions::HeadSession> head_session_;
   std::unique_ptr<sessions::RingServer> rings_;
+  std::unique_ptr<ActorNotices> notices_;
   services::Context context_;
   std::unique_ptr<services::Server> server_;
 

@@ -219,10 +219,11 @@ Status Peer::Late(std::span<const ObjectId> ids, bool for_value) {
     const CachedObject* object = objects_.Find(id);
     if (!(for_value ? object->has_value() : object->sealed)) late.push_back(id);
   }
-  std::string text = late.empty() ? "the objects were" : FormatRef(late.front()) + " was";
-  text += " not there in time";
-  if (late.size() > 1) text += ", nor " + std::to_string(late.size() - 1) + " others";
-  if (ids.size() > 1) text += " of " + std::to_string(ids.size());
+  std::string text = std::to_string(late.size()) + " of " + std::to_string(ids.size()) +
+                     " objects were not there in time";
+  if (late.size() == 1 && ids.size() == 1)
+    text = FormatRef(late.front()) + " was not there in time";
+  if (late.size() > 0 && ids.size() > 1) text += ", such as " + FormatRef(late.front());
   return Status(Code::kDeadlineExceeded,
                 text + "; `kiln list tasks` and `kiln list actors` say what is waited for");
 }

@@ -64,6 +64,7 @@ struct Actor {
   std::vector<ObjectId> refs;
   std::vector<ObjectId> nested_refs;
   uint32_t restarts = 0;
+  std::string last_end;      // of its process, with restarts
   uint32_t fruitless = 0;    // restarts in a row without a call that ended
   Time restart_at = kNever;  // when the constructor is queued again
 

@@ -102,6 +102,7 @@ struct ActorView {
 struct ActorRow {  // see ActorInfo in actor.proto
   ActorId id;
   std::string class_name, state, name, name_space, detail, repr;
+  std::string last_end;  // of its process, once it was started anew
   int64_t pid;
   SessionNumber root;
   uint32_t restarts;
@@ -347,6 +348,8 @@ class Core {
   std::optional<ActorView> FindHosted(WorkerId worker) const;
   // Calls of the actor that the session has submitted and that have not ended.
   uint64_t PendingCalls(ActorId actor, SessionNumber session) const;
+  // There is an actor without an instance that is not dead.
+  bool AnyActorStarts() const;
   // Newest first, with the last dead ones.
   std::vector<ActorRow> ListActors() const;
   // Placement groups, newest first, with the last removed ones.

@@ -104,6 +104,7 @@ void Core::State::LoseActor(Actor& actor, int64_t pid, const std::string& reason
                         "\n  it is being started anew; whether the call had run is not known";
   actors.Move(actor, ActorState::kRestarting);
   ++actor.restarts;
+  actor.last_end = what;
   std::vector<TaskId> lost, again;
   for (Task* task = actor.sent.first(); task; task = task->next) {
     if (!task->is_call) continue;

@@ -253,6 +253,7 @@ ActorRow Core::State::RowOf(const Actor& actor) const {
   row.root = actor.root;
   row.created = actor.created;
   row.restarts = actor.restarts;
+  row.last_end = actor.last_end;
   row.max_restarts = task_class.actor->max_restarts;
   row.pending_calls = actor.waiting + actor.sent.size();
   row.finished_calls = actor.finished;
@@ -269,7 +270,8 @@ ActorRow Core::State::RowOf(const Actor& actor) const {
   } else if (creation) {
     row.detail = WaitsFor(*creation);
   } else if (actor.state == ActorState::kRestarting) {
-    row.detail = "is started anew after a pause, for it died without having ended a call";
+    row.detail = "is started anew after a pause, for it died without having ended a call: its " +
+                 actor.last_end;
   }
   return row;
 }

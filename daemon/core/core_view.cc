@@ -135,6 +135,11 @@ std::optional<ActorView> Core::FindHosted(WorkerId id) const {
   return FindActor(worker->actor->id);
 }
 
+bool Core::AnyActorStarts() const {
+  return state_->actors.in_state(ActorState::kPending) > 0 ||
+         state_->actors.in_state(ActorState::kRestarting) > 0;
+}
+
 std::vector<ActorRow> Core::ListActors() const {
   std::vector<ActorRow> rows(state_->actors.forgotten().begin(), state_->actors.forgotten().end());
   for (const auto& [id, actor] : state_->actors.all()) rows.push_back(state_->RowOf(actor));

@@ -128,14 +128,14 @@ class CallTest(CliActorsTest):
         self.out("release", ref)
 
     def test_cancel_asks_a_call_and_kills_no_actor(self):
-        ref = self.call("--no-wait", "counter", "slow_add", "300").strip()
+        ref = self.call("--no-wait", "counter", "slow_add", "3000").strip()
         wait_until(lambda: os.path.exists(self.begun), "the call runs")
         self.assertIn("kiln actor kill", self.out("cancel", "--force", ref))
         self.assertEqual(self.out("get", ref), "1\n")  # this one does not listen
         self.out("release", ref)
 
     def test_ctrl_c_leaves_the_call_running_and_says_how_to_return(self):
-        process = self.spawn("actor", "call", "counter", "slow_add", "500")
+        process = self.spawn("actor", "call", "counter", "slow_add", "3000")
         wait_until(lambda: os.path.exists(self.begun), "the call runs")
         out, err = self.interrupt(process)
         self.assertEqual((process.returncode, out), (130, ""))

@@ -241,6 +241,30 @@ class Sessions(PlaceCase):
             print(kiln.get(A.remote().f.remote()))
             """)
 
+    def test_actors_that_do_not_begin_are_told_of(self) -> None:
+        program = self.place.start("""
+            import kiln, os
+            kiln.init("local", num_cpus=2)
+            @kiln.remote(num_cpus=1)
+            class Holder:
+                def f(self): pass
+            @kiln.remote(num_cpus=0, max_restarts=-1)
+            class Loops:
+                def __init__(self): os._exit(3)
+                def f(self): pass
+            actors = [Holder.remote() for _ in range(3)] + [Loops.remote()]
+            kiln.get([actor.f.remote() for actor in actors])
+            """)
+        assert program.stderr is not None
+        wanted = ["actor Holder waits for num_cpus: 1 asked, 0 here", "actor Loops has died", "exit code 3"]
+        for line in program.stderr:
+            wanted = [text for text in wanted if text not in line]
+            if not wanted:
+                break
+        program.kill()
+        program.communicate()
+        self.assertEqual(wanted, [])
+
     def test_what_an_actor_says_of_itself_is_before_its_output(self) -> None:
         done = self.place.run("""
             import kiln

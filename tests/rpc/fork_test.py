@@ -104,6 +104,7 @@ class Drivers(ForkTest):
         self.end(driver)
 
 
+@unittest.skipIf("KILN_TEST_SANITIZED" in os.environ, "Python is built without sanitizers")
 class Python(ForkTest):
     def call(self, library, function="module:describe"):
         ref = self.head.start(function, library=library)

@@ -89,6 +89,8 @@ int CallAny(const AnyActor& actor) {
 KILN_TASK(CallAny);
 
 struct Fixture {
+  ~Fixture() { runtime->EndActors(); }
+
   std::shared_ptr<testing::FakeRuntime> runtime = std::make_shared<testing::FakeRuntime>();
   Session session{runtime};
 };

@@ -155,6 +155,9 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
                  options.num_returns, std::move(arguments));
   }
 
+  // An instance may hold the runtime, which holds the instance.
+  void EndActors() { actors_.clear(); }
+
   void KillActor(detail::Id id, bool may_restart) override {
     killed.emplace_back(id, may_restart);
     if (!may_restart) EndActor(id);
