@@ -16,7 +16,7 @@ WIRE = r"grpc|grpcpp/|google/protobuf/|kiln/v1/"
 THIRD_PARTY = rf"{WIRE}|boost/|spdlog/|fmt/|nlohmann/|msgpack|CLI/"
 OWN = r"common/|daemon/|worker/|client/|tests/|kiln/"
 
-CORE_MAY = r"common/(ids|id_table|clock|limits|status|check|guarded)\.h|common/value/error_value\.h"
+CORE_MAY = r"common/(ids|id_table|clock|limits|status|check|guarded|nearest)\.h|common/value/error_value\.h"
 
 # (folder, includes that are forbidden, exceptions, why); every rule whose folder holds the file applies.
 RULES = [
