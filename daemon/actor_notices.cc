@@ -42,13 +42,15 @@ void ActorNotices::Look() {
     }
   }
   for (const auto& [root, row] : longest) {
-    const size_t waiting = drivers_[root].waiting;
-    if (before[root].waiting == 0 || waiting < before[root].waiting) continue;
-    drivers_[root].told = true;
+    Driver& driver = drivers_[root];
+    driver.longest = row.id;
+    if (before[root].longest != row.id) continue;
+    driver.told = true;
     if (before[root].told) continue;
     lines[root].push_back(
-        (waiting == 1 ? "actor " : std::to_string(waiting) + " actors wait, as ") + Label(row) +
-        " " + row.detail + "; `kiln list actors` and `kiln list tasks` show who holds what");
+        (driver.waiting == 1 ? "actor " : std::to_string(driver.waiting) + " actors wait, as ") +
+        Label(row) + " " + row.detail +
+        "; `kiln list actors` and `kiln list tasks` show who holds what");
   }
   for (auto& [root, said] : lines) {
     if (sessions::Session* driver = sessions_->Find(root)) {

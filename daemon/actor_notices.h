@@ -1,8 +1,7 @@
 // Tells drivers of actors that do not begin: their programs would see only a call without end.
 //
-// Said on the driver's standard error, as what tasks print: that actors have waited for resources
-// for a while and none of the driver's has got them meanwhile; and what an actor died of that is
-// started anew again and again.
+// Said on the driver's standard error, as what tasks print: that the actor whose turn is next has
+// waited for a while; and what an actor died of that is started anew again and again.
 //
 // Thread: head loop only.
 // Owner:  Head.
@@ -31,8 +30,9 @@ class ActorNotices {
  private:
   // What is known of a driver's actors, from one look to the next.
   struct Driver {
-    size_t waiting = 0;                    // that wait to be placed
-    bool told = false;                     // of these, and nothing has changed since
+    ActorId longest = 0;  // of those that wait to be placed
+    size_t waiting = 0;
+    bool told = false;                     // that this one waits
     std::map<ActorId, uint32_t> restarts;  // of those that are started anew
   };
 
