@@ -122,6 +122,7 @@ class ActorPoolTest(Folder):
         self.assertFalse(self.pool.has_free())
 
     def test_work_waits_for_an_actor(self) -> None:
+        self.assertRaisesRegex(TypeError, "made of handles", ActorPool, [int])
         pool = ActorPool([])
         with self.assertRaisesRegex(ValueError, "without actors"):
             pool.map(double, [1])

@@ -179,7 +179,7 @@ class Mistakes(DriverCase):
         counter = Counter.remote()
         with self.assertRaisesRegex(AttributeError, "did you mean increment"):
             counter.incremnt.remote()
-        with self.assertRaisesRegex(AttributeError, "it has both, double"):
+        with self.assertRaisesRegex(AttributeError, "Counter has both, double"):
             counter.xyz
         with self.assertRaisesRegex(TypeError, r"increment.remote\(...\)"):
             counter.increment()

@@ -46,7 +46,7 @@ class ActorHandle(Generic[T]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"a handle cannot be called; call a method: handle.method.remote(...); "
-                        f"{self._kiln_info.name} has {', '.join(dir(self)[:20])}")
+                        f"{_methods_of(self._kiln_info)}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActorHandle) and bool(self._kiln_ref == other._kiln_ref)
@@ -202,12 +202,19 @@ def check_signature(function: Any, shown: str, args: tuple[Any, ...], kwargs: di
         raise TypeError(f"{shown}.remote(): {error}; the function is {shown}{signature}") from None
 
 
+def _methods_of(info: ActorInfo) -> str:
+    public = [known for known in sorted(info.methods) if not known.startswith("_")]
+    return f"{info.name} has {', '.join(public[:20]) or 'no methods'}"
+
+
 def _explain_missing(info: ActorInfo | None, name: str) -> str:
-    if info is None or not info.methods:
+    if info is None:
         return f"an actor has no method {name!r}"
+    if isinstance(getattr(info.cls, name, None), property):
+        return (f"{name!r} is a property of {info.name}; it is in the actor's process, and only methods "
+                f"can be called from here")
     import difflib
 
     near = difflib.get_close_matches(name, info.methods)
-    public = [known for known in sorted(info.methods) if not known.startswith("_")]
-    hint = f"did you mean {', '.join(near)}?" if near else f"it has {', '.join(public[:20])}"
+    hint = f"did you mean {', '.join(near)}?" if near else _methods_of(info)
     return f"the actor {info.name} has no method {name!r}; {hint}"

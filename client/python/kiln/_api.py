@@ -233,7 +233,12 @@ def _ask(*arguments: str) -> Any:
     command = [_kiln.find_binary("kiln"), *arguments, "--json", "--address", session.address]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RaySystemError(f"the head does not tell its state: {done.stderr.strip()}")
+        reason = done.stderr.strip()
+        try:
+            reason = json.loads(reason)["error"]["message"]
+        except (ValueError, KeyError, TypeError):
+            pass  # it is for people
+        raise RaySystemError(f"the head does not tell its state: {reason}")
     return json.loads(done.stdout)
 
 

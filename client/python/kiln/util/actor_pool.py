@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import kiln
+from kiln.actor import ActorHandle
 
 # Calls `map` submits ahead of who takes the results, for each actor: enough to keep it busy, and few
 # enough for inputs that never end.
@@ -27,8 +28,14 @@ class ActorPool:
         """
         Args:
             actors: Handles; the pool decides from now on what they do.
+
+        Raises:
+            TypeError: One is no handle.
         """
         self._idle = list(actors)
+        for actor in self._idle:
+            if not isinstance(actor, ActorHandle):
+                raise TypeError(f"an ActorPool is made of handles, such as Actor.remote(); got {actor!r}")
         self._waiting: collections.deque[tuple[int, Callable[[Any, Any], Any], Any]] = (
             collections.deque())
         self._actor_of: dict[Any, tuple[int, Any]] = {}  # by ref of the call: its index, the actor
