@@ -156,7 +156,9 @@ class FakeRuntime : public detail::Runtime, public std::enable_shared_from_this<
   }
 
   // An instance may hold the runtime, which holds the instance.
-  void EndActors() { actors_.clear(); }
+  void EndActors() {
+    while (!actors_.empty()) EndActor(actors_.begin()->first);
+  }
 
   void KillActor(detail::Id id, bool may_restart) override {
     killed.emplace_back(id, may_restart);
