@@ -15,10 +15,12 @@ if ! command -v clang++-14 > /dev/null; then
   exit 77
 fi
 unset XDG_RUNTIME_DIR  # the compiler cache would leave a directory there
-{ cmake --preset fuzz && cmake --build --preset fuzz --target "${target}_fuzz"; } > /dev/null
-
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/corpus"
+if ! { cmake --preset fuzz && cmake --build --preset fuzz --target "${target}_fuzz"; } > "$dir/build.log"; then
+  tail -n 40 "$dir/build.log"
+  exit 1
+fi
 build/fuzz/tests/fuzz/"${target}_fuzz" -print_final_stats=1 -verbosity=0 -timeout=20 \
   -artifact_prefix="$dir/" "$@" "$dir/corpus" "tests/fuzz/corpus/$target" 2>&1 | tail -n 100
