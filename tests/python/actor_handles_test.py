@@ -55,7 +55,7 @@ class Handles(DriverCase):
         def count():
             return kiln.get(counter.increment.remote())
 
-        self.assertEqual(kiln.get([count.remote(), count.remote()]), [1, 2])
+        self.assertEqual(sorted(kiln.get([count.remote(), count.remote()])), [1, 2])
 
     def test_methods_travel_too(self) -> None:
         @kiln.remote
