@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "common/limits.h"
 #include "daemon/core/actor_state.h"
@@ -36,7 +38,7 @@ void ActorNotices::Look() {
       lines[row.root].push_back("actor " + Label(row) + " has died " +
                                 std::to_string(row.restarts) +
                                 " times and is started anew; last, its " + row.last_end);
-    } else if (pending && row.detail.starts_with("waits for ")) {
+    } else if (pending && row.pid == 0) {
       ++driver.waiting;
       longest[row.root] = std::move(row);
     }

@@ -7,9 +7,8 @@
 // Owner:  Head.
 #pragma once
 
+#include <cstddef>
 #include <map>
-#include <string>
-#include <vector>
 
 #include "common/event_loop.h"
 #include "daemon/core/core.h"
